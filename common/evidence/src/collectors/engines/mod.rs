@@ -1,0 +1,38 @@
+//! The engines found on the node.
+
+use std::time::Duration;
+
+use common_model::Class;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::EngineRef;
+use crate::source::{Collector, Source, Trigger};
+use crate::{Evidence, Parsed, parse_json};
+
+/// What an agent reads and sends.
+pub static COLLECTOR: Collector = Collector {
+    kind: Engines::KIND,
+    schema: 1,
+    class: Class::State,
+    sources: |_| vec![(String::new(), Source::Engines)],
+    triggers: |_| vec![Trigger::UnitJournal, Trigger::Every(Duration::from_secs(5))],
+    redact: |raw| raw,
+};
+
+/// Every engine found; an empty list says that all the places were searched and none was there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Engines {
+    /// In order of name.
+    pub engines: Vec<EngineRef>,
+    /// Places that could not be searched.
+    pub problems: Vec<String>,
+}
+
+impl Evidence for Engines {
+    const KIND: &'static str = "engines";
+
+    fn parse(raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
+        parse_json(raw)
+    }
+}

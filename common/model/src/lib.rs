@@ -1,0 +1,22 @@
+//! The words every part of Dialtone shares: who a node is, what a piece of evidence is, what a probe saw,
+//! what a verdict says. Pure data: no clock, no file system, no network.
+
+pub mod change;
+pub mod diagnosis;
+pub mod endpoint;
+pub mod envelope;
+pub mod id;
+pub mod inventory;
+pub mod probe;
+pub mod stage;
+pub mod text;
+pub mod time;
+
+pub use change::Change;
+pub use diagnosis::{Certainty, Diagnosis, Verdict};
+pub use endpoint::{Endpoint, Scheme};
+pub use envelope::{Body, Class, Envelope, Failure, FailureReason};
+pub use id::{CauseId, EvidenceId, Incarnation, Kind, NodeName};
+pub use probe::{Probe, Symptom};
+pub use stage::Stage;
+pub use time::Timestamp;

@@ -1,0 +1,148 @@
+//! Everything known as of one instant. Diagnosis sees nothing else, not even the clock.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use common_evidence::Evidence;
+use common_model::{Body, Change, Endpoint, Envelope, EvidenceId, Failure, NodeName, Probe, Timestamp};
+
+/// Everything known about one endpoint and the nodes as of [`Picture::at`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// The instant.
+    pub at: Timestamp,
+    /// What the client was told.
+    pub endpoint: Endpoint,
+    /// What its host resolved to, at the vantages.
+    pub resolution: Resolution,
+    /// Probes of the endpoint, by vantage and address.
+    pub probes: Vec<Probe>,
+    /// What the client printed, if anything was handed in.
+    pub client_error: Option<String>,
+    /// Every node that is known, by name.
+    pub nodes: BTreeMap<NodeName, NodePicture>,
+}
+
+/// What became of the endpoint's host name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// Nobody tried (a bundle without the client's view).
+    NotTried,
+    /// It has these addresses; a literal address has itself.
+    Addresses(Vec<IpAddr>),
+    /// It has none; what the resolver said.
+    Failed(String),
+}
+
+/// What is known of one node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodePicture {
+    /// Its name.
+    pub name: NodeName,
+    /// The agent's side.
+    pub agent: AgentState,
+    /// The newest envelope of each state, and the events since the last good start, oldest first.
+    pub evidence: Vec<Envelope>,
+    /// The change log since the last good start, oldest first.
+    pub changes: Vec<Change>,
+}
+
+/// What is known of the agent that speaks for a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentState {
+    /// Whether its stream stands.
+    pub online: bool,
+    /// When the controller last heard from it, by the controller's clock.
+    pub last_seen: Option<Timestamp>,
+    /// Up to when its states are confirmed unchanged, by the controller's clock. Older than [`Picture::at`] by more than
+    /// a few seconds means the evidence is stale.
+    pub confirmed_at: Option<Timestamp>,
+    /// Milliseconds the node's clock is ahead of the controller's.
+    pub clock_offset_ms: i64,
+}
+
+/// A parsed piece of evidence, with what is needed to cite it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cited<T> {
+    /// Cite this.
+    pub id: EvidenceId,
+    /// The envelope's subject.
+    pub subject: String,
+    /// When it was read, by the node's clock.
+    pub taken_at: Timestamp,
+    /// What it says.
+    pub value: T,
+    /// What in it could not be understood.
+    pub problems: Vec<String>,
+}
+
+/// What there is of a kind of evidence. Absence is never health.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading<T> {
+    /// It was read.
+    Known(Cited<T>),
+    /// The agent could not read it.
+    Failed(EvidenceId, Failure),
+    /// The subject is gone.
+    Gone(EvidenceId),
+    /// Nothing was ever received.
+    Missing,
+}
+
+impl<T> Reading<T> {
+    /// What was read, if it was.
+    pub fn known(&self) -> Option<&Cited<T>> {
+        match self {
+            Reading::Known(cited) => Some(cited),
+            Reading::Failed(..) | Reading::Gone(_) | Reading::Missing => None,
+        }
+    }
+}
+
+impl NodePicture {
+    /// The one piece of evidence of this kind, about `subject`.
+    pub fn one<T: Evidence>(&self, subject: &str) -> Reading<T> {
+        self.evidence
+            .iter()
+            .rev()
+            .find(|envelope| envelope.kind.as_str() == T::KIND && envelope.subject == subject)
+            .map_or(Reading::Missing, read)
+    }
+
+    /// All evidence of this kind that was read, oldest first.
+    pub fn all<T: Evidence>(&self) -> Vec<Cited<T>> {
+        self.evidence
+            .iter()
+            .filter(|envelope| envelope.kind.as_str() == T::KIND)
+            .filter_map(|envelope| match read(envelope) {
+                Reading::Known(cited) => Some(cited),
+                Reading::Failed(..) | Reading::Gone(_) | Reading::Missing => None,
+            })
+            .collect()
+    }
+
+    /// The envelopes whose source could not be read.
+    pub fn failures(&self) -> impl Iterator<Item = (&Envelope, &Failure)> {
+        self.evidence.iter().filter_map(|envelope| match &envelope.body {
+            Body::Failed(failure) => Some((envelope, failure)),
+            Body::Raw(_) | Body::Gone => None,
+        })
+    }
+}
+
+fn read<T: Evidence>(envelope: &Envelope) -> Reading<T> {
+    match &envelope.body {
+        Body::Raw(raw) => {
+            let parsed = T::parse(raw, &envelope.subject, envelope.schema);
+            Reading::Known(Cited {
+                id: envelope.id(),
+                subject: envelope.subject.clone(),
+                taken_at: envelope.taken_at,
+                value: parsed.value,
+                problems: parsed.problems,
+            })
+        }
+        Body::Failed(failure) => Reading::Failed(envelope.id(), failure.clone()),
+        Body::Gone => Reading::Gone(envelope.id()),
+    }
+}
