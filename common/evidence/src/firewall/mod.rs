@@ -1,6 +1,16 @@
 //! Packet filters, whoever wrote them, in one shape; and what they do to one packet. Pure.
 
+mod firewalls;
+mod lines;
+mod network;
+mod opening;
+
 use std::net::IpAddr;
+
+pub use firewalls::{Firewalls, Reads, decide};
+pub use lines::{RuleLine, rules_for_port};
+pub use network::Network;
+pub use opening::{Opening, opening};
 
 /// The SYN whose fate is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +38,18 @@ pub enum Owner {
     Nftables,
 }
 
+impl Owner {
+    /// Its name in `verdict.detail`.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Owner::Ufw => "ufw",
+            Owner::Firewalld => "firewalld",
+            Owner::Iptables => "iptables",
+            Owner::Nftables => "nftables",
+        }
+    }
+}
+
 /// What happens to a packet that is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
@@ -52,8 +74,25 @@ pub struct Decision {
     pub place: String,
     /// A command that shows it.
     pub shown_by: String,
-    /// Handle or line of the rule, where there is one.
+    /// nftables: the rule's handle. iptables: its number in the chain, from 1. ufw: its number in `ufw status numbered`.
     pub handle: Option<u64>,
+    /// Where in the kernel's ruleset it stands.
+    pub site: Site,
+}
+
+/// The place of a decision in the kernel's ruleset.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Site {
+    /// `ip`, `ip6`, `inet` or `netdev`.
+    pub family: String,
+    /// The table.
+    pub table: String,
+    /// The chain.
+    pub chain: String,
+    /// Index of the rule in its chain, from 0; none for a policy.
+    pub index: Option<usize>,
+    /// The chains walked to get there, the base chain first.
+    pub via: Vec<String>,
 }
 
 /// The fate of a packet.
