@@ -5,6 +5,7 @@
 
 pub mod bootstrap;
 pub mod collectors;
+pub mod command;
 pub mod engine;
 pub mod firewall;
 pub mod redact;

@@ -1,5 +1,9 @@
 //! The engines found on the node.
 
+mod discover;
+mod facts;
+mod unit_text;
+
 use std::time::Duration;
 
 use common_model::Class;
@@ -8,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::engine::EngineRef;
 use crate::source::{Collector, Source, Trigger};
 use crate::{Evidence, Parsed, parse_json};
+
+pub use discover::{discover, is_engine, wanted};
+pub use facts::{EngineProcess, Facts, FileFact, PACKAGES, Package, UNIT_DIRS, UnitFile, Wanted, mentions_engine};
 
 /// What an agent reads and sends.
 pub static COLLECTOR: Collector = Collector {
