@@ -1,0 +1,106 @@
+//! Opening sled 0.34.7 safely.
+//!
+//! Two of its weaknesses are guarded here. It writes snapshots as `snap.N.generating` and, after a kill, may take a torn one
+//! for whole and refuse to open for ever: they are removed first. And damage can make `open` fail or panic: the directory is
+//! then moved aside, whole, and an empty store is opened, because a controller that does not start helps nobody at three in
+//! the morning; agents send their state again by themselves.
+
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use crate::{OpenReport, StoreError};
+
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Opens the engine in `directory`, which is created if need be.
+pub(crate) fn open(directory: &Path) -> Result<(sled::Db, OpenReport), StoreError> {
+    let engine = |source| StoreError::Engine { path: directory.to_owned(), source };
+    fs::create_dir_all(directory).map_err(engine)?;
+    let mut report = OpenReport {
+        removed_snapshots: remove_snapshots(directory, ".generating").map_err(engine)?,
+        quarantined: None,
+    };
+    match try_open(directory) {
+        Err(Attempt::Damaged(_)) => {}
+        other => return other.map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory)),
+    }
+    report.removed_snapshots.extend(remove_snapshots(directory, "").map_err(engine)?);
+    match try_open(directory) {
+        Err(Attempt::Damaged(_)) => {}
+        other => return other.map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory)),
+    }
+    report.quarantined = Some(quarantine(directory).map_err(engine)?);
+    try_open(directory).map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory))
+}
+
+enum Attempt {
+    InUse,
+    Damaged(String),
+    Io(io::Error),
+}
+
+impl Attempt {
+    fn into_error(self, directory: &Path) -> StoreError {
+        let path = directory.to_owned();
+        match self {
+            Attempt::InUse => StoreError::InUse { path },
+            Attempt::Io(source) => io_error(&path, source),
+            Attempt::Damaged(what) => {
+                StoreError::Engine { path, source: io::Error::new(io::ErrorKind::InvalidData, what) }
+            }
+        }
+    }
+}
+
+fn try_open(directory: &Path) -> Result<sled::Db, Attempt> {
+    let config = sled::Config::new().path(directory).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Ok(db)) => Ok(db),
+        // sled reports a held lock as an error of kind Other that quotes the system's.
+        Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => Err(Attempt::InUse),
+        Ok(Err(sled::Error::Io(error))) => Err(Attempt::Io(error)),
+        Ok(Err(error)) => Err(Attempt::Damaged(error.to_string())),
+        Err(_) => Err(Attempt::Damaged("sled panicked while it opened the store".to_owned())),
+    }
+}
+
+fn remove_snapshots(directory: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(suffix) {
+            fs::remove_file(&path)?;
+            removed.push(path);
+        }
+    }
+    Ok(removed)
+}
+
+fn quarantine(directory: &Path) -> io::Result<PathBuf> {
+    let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or("store");
+    let free = (1..10_000).map(|n| directory.with_file_name(format!("{name}.damaged-{n}"))).find(|path| !path.exists());
+    let target = free.ok_or_else(|| io::Error::other("too many damaged stores are kept beside this one"))?;
+    fs::rename(directory, &target)?;
+    fs::create_dir_all(directory)?;
+    Ok(target)
+}
+
+/// Tells a full disk from other failures.
+pub(crate) fn io_error(directory: &Path, source: io::Error) -> StoreError {
+    let path = directory.to_owned();
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path },
+        _ => StoreError::Engine { path, source },
+    }
+}
+
+/// As [`io_error`], for what sled says.
+pub(crate) fn sled_error(directory: &Path, error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(source) => io_error(directory, source),
+        other => StoreError::Engine { path: directory.to_owned(), source: io::Error::other(other.to_string()) },
+    }
+}
