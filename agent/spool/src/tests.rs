@@ -1,0 +1,253 @@
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SMALL: Limits = Limits { quota: 1024 * 1024, segment: 4096 };
+
+fn open(dir: &Path) -> (Spool, Recovery) {
+    Spool::open_within(dir, SMALL).unwrap()
+}
+
+fn event(text: &str) -> New {
+    New { class: Class::Event, payload: text.as_bytes().to_vec() }
+}
+
+fn state(len: usize) -> New {
+    New { class: Class::State, payload: vec![b's'; len] }
+}
+
+/// Everything unacknowledged: the delivered records, and how many numbers gaps report. Checks that numbers come in order and none is left out.
+fn drain(spool: &mut Spool, batch: usize) -> (BTreeMap<u64, Vec<u8>>, u64) {
+    let mut delivered = BTreeMap::new();
+    let mut lost = 0;
+    let mut after = spool.acked();
+    while after < spool.last() {
+        let items = spool.read(after, batch);
+        assert!(!items.is_empty(), "nothing after {after} of {}", spool.last());
+        for item in items {
+            match item {
+                Item::Record { seq, payload } => {
+                    assert_eq!(seq, after + 1);
+                    delivered.insert(seq, payload);
+                    after = seq;
+                }
+                Item::Gap { first, last } => {
+                    assert_eq!(first, after + 1);
+                    assert!(last >= first);
+                    lost += last - first + 1;
+                    after = last;
+                }
+            }
+        }
+    }
+    (delivered, lost)
+}
+
+#[test]
+fn what_was_appended_is_read_again_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut spool, _) = open(dir.path());
+    let incarnation = spool.incarnation();
+    assert_eq!(spool.append(&[event("a"), event("b")]).unwrap().last, 2);
+    assert!(matches!(Spool::open(dir.path(), 0), Err(SpoolError::InUse(_))));
+    drop(spool);
+    let (mut spool, recovery) = open(dir.path());
+    assert_eq!((recovery, spool.incarnation()), (Recovery::default(), incarnation));
+    assert_eq!(spool.append(&[event("c")]).unwrap().last, 3);
+    spool.ack(1).unwrap();
+    let (delivered, lost) = drain(&mut spool, 1);
+    assert_eq!(delivered, BTreeMap::from([(2, b"b".to_vec()), (3, b"c".to_vec())]));
+    assert_eq!(lost, 0);
+}
+
+#[test]
+fn acknowledged_segments_are_deleted_and_numbers_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut spool, _) = open(dir.path());
+    for _ in 0..100 {
+        spool.append(&[state(1000)]).unwrap();
+    }
+    let full = spool.bytes();
+    spool.ack(100).unwrap();
+    assert!(spool.bytes() < full / 10, "{} of {full}", spool.bytes());
+    drop(spool);
+    let (mut spool, recovery) = open(dir.path());
+    assert_eq!((recovery.missing, spool.last(), spool.acked()), (0, 100, 100));
+    assert_eq!(spool.append(&[event("x")]).unwrap().last, 101);
+    assert!(matches!(spool.ack(102), Err(SpoolError::Ahead { acked: 102, last: 101 })));
+}
+
+#[test]
+fn the_quota_takes_states_first_and_reports_every_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { quota: 64 * 1024, segment: 4096 };
+    let (mut spool, _) = Spool::open_within(dir.path(), limits).unwrap();
+    let (mut states, mut events) = (0, 0);
+    for n in 0..400 {
+        let record = if n % 2 == 0 { state(400) } else { event(&format!("event {n} {}", "x".repeat(100))) };
+        if let Some(dropped) = spool.append(&[record]).unwrap().dropped {
+            states += dropped.states;
+            events += dropped.events;
+        }
+        assert!(spool.bytes() <= limits.quota);
+    }
+    assert!(states > 100);
+    assert_eq!((events, spool.dropped_events()), (0, 0));
+    let (delivered, lost) = drain(&mut spool, 10_000);
+    assert_eq!(lost, states);
+    assert_eq!(delivered.values().filter(|payload| payload.starts_with(b"event")).count(), 200);
+
+    for n in 0..1000 {
+        if let Some(dropped) = spool.append(&[event(&format!("more {n} {}", "x".repeat(100)))]).unwrap().dropped {
+            states += dropped.states;
+            events += dropped.events;
+        }
+    }
+    assert!(events > 0);
+    assert_eq!(spool.dropped_events(), events);
+    assert_eq!(drain(&mut spool, 10_000).1, states + events);
+    drop(spool);
+    assert_eq!(open(dir.path()).0.dropped_events(), events);
+}
+
+#[test]
+fn a_restored_directory_gets_a_new_incarnation_and_keeps_what_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut spool, _) = open(dir.path());
+    spool.append(&[event("a"), event("b"), event("c")]).unwrap();
+    spool.ack(1).unwrap();
+    let before = spool.incarnation();
+    spool.restart().unwrap();
+    assert_ne!(spool.incarnation(), before);
+    let kept = BTreeMap::from([(2, b"b".to_vec()), (3, b"c".to_vec())]);
+    assert_eq!(drain(&mut spool, 100), (kept.clone(), 0));
+    let after = spool.incarnation();
+    drop(spool);
+    let (mut spool, _) = open(dir.path());
+    assert_eq!(spool.incarnation(), after);
+    assert_eq!(drain(&mut spool, 100), (kept, 0));
+}
+
+#[test]
+fn a_write_cut_short_by_a_crash_is_not_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut spool, _) = open(dir.path());
+    spool.append(&[event("confirmed")]).unwrap();
+    let segment = segment::path(dir.path(), spool.active.as_ref().unwrap().1.id);
+    drop(spool);
+    let mut torn = Vec::new();
+    encode(&mut torn, 0, 2, Class::Event, b"never confirmed");
+    let file = fs::OpenOptions::new().append(true).open(segment).unwrap();
+    file.write_all_at(&torn[..20], 0).unwrap();
+    let (spool, recovery) = open(dir.path());
+    assert_eq!(recovery, Recovery { torn_bytes: 20, damaged_bytes: 0, missing: 0 });
+    assert_eq!(spool.last(), 1);
+}
+
+#[test]
+fn a_record_that_is_too_long_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut spool, _) = open(dir.path());
+    let long = New { class: Class::State, payload: vec![0; MAX_RECORD_BYTES + 1] };
+    assert!(matches!(spool.append(&[event("a"), long]), Err(SpoolError::TooLong(_))));
+    assert_eq!(spool.last(), 0);
+}
+
+/// What can happen to a file; positions are taken modulo its length.
+#[derive(Debug, Clone)]
+enum Fault {
+    Flip { byte: usize, bit: u8 },
+    Truncate { to: usize },
+    Zero { from: usize },
+    Append { bytes: Vec<u8> },
+    Swap { other: usize },
+    Delete,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        (any::<usize>(), 0..8u8).prop_map(|(byte, bit)| Fault::Flip { byte, bit }),
+        any::<usize>().prop_map(|to| Fault::Truncate { to }),
+        any::<usize>().prop_map(|from| Fault::Zero { from }),
+        prop::collection::vec(any::<u8>(), 1..200).prop_map(|bytes| Fault::Append { bytes }),
+        any::<usize>().prop_map(|other| Fault::Swap { other }),
+        Just(Fault::Delete),
+    ]
+}
+
+fn strike(dir: &Path, which: usize, fault: &Fault) {
+    let segments = segment::list(dir).unwrap();
+    let path = segment::path(dir, segments[which % segments.len()]);
+    let mut bytes = fs::read(&path).unwrap();
+    let len = bytes.len();
+    match fault {
+        Fault::Flip { byte, bit } => bytes[byte % len] ^= 1 << bit,
+        Fault::Truncate { to } => bytes.truncate(to % len),
+        Fault::Zero { from } => {
+            let from = from % len;
+            bytes[from..len.min(from + 4096)].fill(0);
+        }
+        Fault::Append { bytes: more } => bytes.extend(more),
+        Fault::Swap { other } => {
+            let other = segment::path(dir, segments[other % segments.len()]);
+            let theirs = fs::read(&other).unwrap();
+            fs::write(&other, &bytes).unwrap();
+            bytes = theirs;
+        }
+        Fault::Delete => return fs::remove_file(path).unwrap(),
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn damage_never_stops_the_spool_and_every_number_is_accounted_for(
+        lens in prop::collection::vec(0..900usize, 1..60),
+        acked in 0..20u64,
+        faults in prop::collection::vec((any::<usize>(), fault()), 1..4),
+        head_lost in prop::bool::weighted(0.1),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut written = BTreeMap::new();
+        let (mut spool, _) = open(dir.path());
+        for (n, len) in lens.iter().enumerate() {
+            let payload = vec![n as u8; *len];
+            let seq = spool.append(&[New { class: Class::Event, payload: payload.clone() }]).unwrap().last;
+            written.insert(seq, payload);
+        }
+        let acked = acked.min(spool.last());
+        spool.ack(acked).unwrap();
+        let (incarnation, last) = (spool.incarnation(), spool.last());
+        drop(spool);
+        if head_lost {
+            fs::remove_file(dir.path().join("head")).unwrap();
+        } else {
+            for (which, fault) in &faults {
+                if !segment::list(dir.path()).unwrap().is_empty() {
+                    strike(dir.path(), *which, fault);
+                }
+            }
+        }
+
+        let (mut spool, recovery) = open(dir.path());
+        prop_assert_eq!(spool.incarnation(), incarnation);
+        // The controller's welcome repeats what it has; the spool notes it on disk only when it deletes a segment.
+        spool.ack(acked).unwrap();
+        let appended = spool.append(&[event("after")]).unwrap().last;
+        prop_assert_eq!(appended, last + 1, "numbers are neither used again nor skipped");
+        let (mut delivered, lost) = drain(&mut spool, 2000);
+        prop_assert_eq!(delivered.remove(&appended), Some(b"after".to_vec()));
+        prop_assert!(lost <= recovery.missing);
+        let wanted = written.range(acked + 1..).count() as u64;
+        let fresh = delivered.range(acked + 1..).count() as u64;
+        prop_assert_eq!(fresh + lost, wanted);
+        for (seq, payload) in &delivered {
+            prop_assert_eq!(Some(payload), written.get(seq));
+        }
+    }
+}
