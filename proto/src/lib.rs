@@ -1,5 +1,7 @@
 //! The wire between agents, controller and operators: generated code, and the conversions to and from the shared model.
 
+pub mod convert;
+
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, unused_qualifications)]
 /// Generated from `proto/proto/*.proto` by `cargo xtask gen-proto`; never edited.
 pub mod v1 {
