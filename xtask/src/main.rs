@@ -8,6 +8,8 @@ mod packages;
 mod tidy;
 mod workspace;
 
+use std::process::ExitCode;
+
 use anyhow::bail;
 
 const TASKS: &str = "\
@@ -17,10 +19,20 @@ const TASKS: &str = "\
   packages [--profile P] [--out DIR]  the .deb and .rpm packages; default: --profile release --out dist
   gen-proto                           the Rust code of the wire from proto/proto/*.proto";
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
+    match task(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task(arguments: &[&str]) -> anyhow::Result<()> {
+    match arguments {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::check(),
         ["deps"] => deps::check(),

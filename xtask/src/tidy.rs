@@ -1,5 +1,6 @@
 //! The rules of the tree that no compiler checks.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -16,6 +17,10 @@ const INHERITED_LINTS: &str = "[lints]\nworkspace = true\n";
 
 /// What a pure crate may not call, one file for all: clippy reads only the file of the crate it checks, so each links here.
 const PURE_CLIPPY: &str = ".config/pure/clippy.toml";
+
+/// The three catalogues: one folder and one word in `mod.rs` for each entry.
+const CATALOGUES: [&str; 3] =
+    ["common/evidence/src/collectors", "controller/diagnose/src/causes", "controller/remedy/src/actions"];
 
 /// Unfinished work, split so that this file does not find itself.
 const UNFINISHED: [&str; 4] =
@@ -37,6 +42,11 @@ pub(crate) fn check() -> anyhow::Result<()> {
         let folder = workspace::root().join(&file).parent().map(Path::to_path_buf).unwrap_or_default();
         let dead = links(&text).filter(|link| !folder.join(link).exists());
         problems.extend(dead.map(|link| format!("{file}: nothing is at {link}")));
+    }
+    for catalogue in CATALOGUES {
+        let differing =
+            unregistered(&read(&format!("{catalogue}/mod.rs"))?, folders(&workspace::root().join(catalogue))?);
+        problems.extend(differing.into_iter().map(|problem| format!("{catalogue}: {problem}")));
     }
     problems.extend(in_crates(&workspace::metadata(&["--no-deps"])?)?);
     if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
@@ -69,6 +79,19 @@ fn own_path(text: &str, root: &Path) -> Option<String> {
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
     targets.filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:"))
+}
+
+fn folders(catalogue: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let entries = std::fs::read_dir(catalogue)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(entries.iter().filter(|e| e.path().is_dir()).filter_map(|e| e.file_name().into_string().ok()).collect())
+}
+
+/// Folders without a word in the registry. A word without a folder does not compile.
+fn unregistered(module: &str, folders: BTreeSet<String>) -> Vec<String> {
+    let words = module.split("registry! {").nth(1).and_then(|rest| rest.split('}').next()).unwrap_or_default();
+    let words: BTreeSet<String> = words.split([',', '\n']).map(|word| word.trim().to_owned()).collect();
+    let missing = folders.into_iter().filter(|folder| !words.contains(folder));
+    missing.map(|folder| format!("the folder {folder} is not in the registry of mod.rs")).collect()
 }
 
 fn in_crates(metadata: &Value) -> anyhow::Result<Vec<String>> {
@@ -134,6 +157,13 @@ mod tests {
     fn links_are_relative_targets_without_anchors() {
         let text = "[a](docs/A.md#part) [b](https://example.org) [c](#here) [d](../D.md)";
         assert_eq!(links(text).collect::<Vec<_>>(), ["docs/A.md", "../D.md"]);
+    }
+
+    #[test]
+    fn a_folder_without_its_word_is_found() {
+        let folders = BTreeSet::from(["host".to_owned(), "unit".to_owned()]);
+        let module = "macro_rules! registry { … }\nregistry! {\n    host,\n}\n";
+        assert_eq!(unregistered(module, folders), ["the folder unit is not in the registry of mod.rs"]);
     }
 
     #[test]
