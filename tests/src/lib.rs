@@ -1,1 +1,7 @@
-//! Placeholder.
+//! What the system tests stand on: real hosts and real engines on one machine.
+//!
+//! Everything here is made by root out of namespaces, overlays and packages of
+//! this machine, and is gone when the test process is. Nothing outside the
+//! tests depends on this crate.
+
+pub mod lab;

@@ -1,0 +1,5 @@
+//! Tests against real hosts and real engines. They need root.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a failed test")]
+
+mod lab_works;
