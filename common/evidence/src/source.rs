@@ -71,8 +71,6 @@ pub enum Source {
     Host,
     /// The engines found. Body: `collectors::engines::Engines` as JSON.
     Engines,
-    /// Mount and owner of the paths an engine needs. Body: `collectors::paths::Paths` as JSON.
-    Paths(EngineRef),
     /// Lines of the journal from now on, and those since the last start of the units. Body of each envelope: one line of `journalctl -o json`.
     Journal {
         /// `journalctl` match arguments, each `FIELD=value` or `+`.
@@ -82,6 +80,7 @@ pub enum Source {
 
 /// A file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct FileRead {
     /// Absolute path.
     pub path: String,
