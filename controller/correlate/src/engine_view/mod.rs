@@ -2,6 +2,7 @@
 
 mod history;
 mod listeners;
+mod settings;
 
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::collectors::engine_log::EngineLog;
@@ -15,6 +16,8 @@ use common_model::probe::Product;
 use common_model::{EvidenceId, NodeName, Timestamp};
 
 use crate::picture::{Cited, NodePicture, Reading};
+
+pub use settings::{Effective, HTTP_BIND, HTTP_PORT, Origin, TRANSPORT_BIND, TRANSPORT_PORT, is_loopback_value};
 
 /// An engine, joined.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +74,27 @@ impl EngineView {
             view
         });
         Some(views.collect())
+    }
+
+    /// Which of a node's engines should answer HTTP on `port`: the one that does, else the only one that is configured so.
+    pub fn choose(engines: &[EngineView], port: u16) -> Option<usize> {
+        if engines.len() == 1 {
+            return Some(0);
+        }
+        let only = |test: &dyn Fn(&EngineView) -> bool| {
+            let mut fitting = engines.iter().enumerate().filter(|(_, engine)| test(engine)).map(|(index, _)| index);
+            fitting.next().filter(|_| fitting.next().is_none())
+        };
+        let listens = |engine: &EngineView| {
+            engine.listeners().is_some_and(|listeners| listeners.iter().any(|listener| listener.port == port))
+        };
+        let may = |engine: &EngineView| {
+            engine.http_ports().is_some_and(|ports| ports.iter().any(|range| range.contains(&port)))
+        };
+        let must = |engine: &EngineView| {
+            may(engine) && engine.effective(&HTTP_PORT).is_some_and(|set| set.source != Origin::Default)
+        };
+        only(&listens).or_else(|| only(&must)).or_else(|| only(&may))
     }
 
     /// The product, Elasticsearch where it is not said.

@@ -1,5 +1,7 @@
 //! The change log: what differs between two consecutive pieces of evidence, and what happened.
 
+pub mod attribute;
+
 use common_model::{Change, Envelope};
 
 /// The changes that `next` shows against `previous`, the newest envelope of the same node, kind and subject before it (for

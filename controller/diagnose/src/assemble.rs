@@ -1,0 +1,200 @@
+//! From the findings of all causes to one diagnosis.
+
+use common_model::change::Change;
+use common_model::diagnosis::{
+    ChangeSeen, Citation, Diagnosis, EndpointSeen, Link, MissingEvidence, RuledOut, SCHEMA, Verdict,
+};
+use common_model::{CauseId, Certainty, Stage};
+use controller_correlate::Resolution;
+
+use crate::case::Case;
+use crate::causes::{self, undetermined};
+use crate::cite;
+use crate::finding::{Blocks, Cause, Finding, Step, Support, missing};
+use crate::path;
+
+/// Entries of `missing` at most; more is no help.
+const MISSING: usize = 8;
+
+/// A cause that applies, with its place in the catalogue.
+pub(crate) struct Supported {
+    /// The entry.
+    pub(crate) cause: &'static Cause,
+    /// What it says.
+    pub(crate) support: Support,
+}
+
+/// All that the rules said.
+#[derive(Default)]
+struct Findings {
+    supported: Vec<Supported>,
+    ruled_out: Vec<RuledOut>,
+    missing: Vec<MissingEvidence>,
+    cited: Vec<Citation>,
+}
+
+/// Runs every rule and puts the answers together.
+pub(crate) fn diagnosis(case: &Case<'_>) -> Diagnosis {
+    let mut found = findings(case);
+    found.supported.sort_by_key(|supported| (supported.support.blocks, stage_order(supported.cause.stage)));
+    let first = found.supported.iter().position(|supported| supported.support.blocks == Blocks::Now);
+    let mut missing = Vec::new();
+    let mut verdict = match first {
+        Some(index) => found.supported.remove(index),
+        None => undetermined::supported(case, &found.missing),
+    };
+    cap(case, &mut verdict, &mut missing);
+    missing.extend(verdict.support.missing.iter().cloned());
+    if verdict.support.certainty != Certainty::Certain {
+        missing.extend(std::mem::take(&mut found.missing));
+    }
+    let path = path::stages(case, &verdict, &found.supported, &mut found.cited);
+    let blockers: Vec<Supported> = found.supported.into_iter().filter(|behind| behind.cause.stage.is_some()).collect();
+    let change = verdict.support.change.as_ref().map(|change| seen(case, change, &mut found.cited));
+    let mut cited = Vec::new();
+    let told = tell(&verdict, &mut cited);
+    let behind = blockers.iter().map(|blocker| tell(blocker, &mut cited)).collect();
+    cited.append(&mut found.cited);
+    Diagnosis {
+        schema: SCHEMA.to_owned(),
+        endpoint: EndpointSeen {
+            scheme: case.picture.endpoint.scheme,
+            host: case.picture.endpoint.host.clone(),
+            port: case.picture.endpoint.port,
+            addresses: match &case.picture.resolution {
+                Resolution::Addresses(addresses) => addresses.clone(),
+                Resolution::NotTried | Resolution::Failed(_) => case.picture.endpoint.address().into_iter().collect(),
+            },
+        },
+        symptom: case.wire.symptom(),
+        verdict: told,
+        blockers: behind,
+        path,
+        ruled_out: found.ruled_out,
+        missing: unique(missing),
+        evidence: unique(cited),
+        change,
+        remedies: Vec::new(),
+        probes: case.picture.probes.clone(),
+        elapsed_ms: 0,
+    }
+}
+
+fn findings(case: &Case<'_>) -> Findings {
+    let mut found = Findings::default();
+    for cause in causes::ALL {
+        match (cause.rule)(case) {
+            Finding::Supported(support) => found.supported.push(Supported { cause, support: *support }),
+            Finding::RuledOut { because, cites } => {
+                let Ok(id) = cause.id.parse() else { continue };
+                let evidence = cites.iter().map(|cite| cite.id.clone()).collect();
+                found.ruled_out.push(RuledOut { cause: id, because, evidence });
+                found.cited.extend(cites);
+            }
+            Finding::Unknown(missing) => found.missing.extend(missing),
+        }
+    }
+    found
+}
+
+fn stage_order(stage: Option<Stage>) -> usize {
+    stage.and_then(|stage| Stage::ALL.iter().position(|other| *other == stage)).unwrap_or(Stage::ALL.len())
+}
+
+/// Takes certainty away where the evidence is stale, or where something nearer to the client may stop it first.
+fn cap(case: &Case<'_>, verdict: &mut Supported, missing: &mut Vec<MissingEvidence>) {
+    let rests_on_node = !verdict.cause.needs.is_empty();
+    if let Some(stale) = case.staleness().filter(|_| rests_on_node || verdict.support.certainty != Certainty::Certain) {
+        missing.push(stale);
+        if rests_on_node {
+            verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);
+        }
+    }
+    let behind_filter = verdict.cause.stage.is_some_and(|stage| stage > Stage::Filter);
+    if behind_filter && case.wire.is_before_socket() {
+        verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);
+        missing.push(self::missing(
+            format!("why {} does not refuse: a closed port would", case.destination()),
+            "on the node: sudo nft list ruleset; in a cloud: the security group and network ACL",
+        ));
+    }
+}
+
+fn tell(supported: &Supported, cited: &mut Vec<Citation>) -> Verdict {
+    let support = &supported.support;
+    Verdict {
+        cause: id(supported.cause.id),
+        certainty: support.certainty,
+        node: support.node.clone(),
+        title: supported.cause.title.to_owned(),
+        sentence: support.sentence.clone(),
+        detail: support.detail.clone(),
+        chain: support.chain.iter().map(|step| link(step, cited)).collect(),
+    }
+}
+
+fn link(step: &Step, cited: &mut Vec<Citation>) -> Link {
+    cited.extend(step.cites.iter().cloned());
+    let mut evidence = Vec::new();
+    for cite in &step.cites {
+        if !evidence.contains(&cite.id) {
+            evidence.push(cite.id.clone());
+        }
+    }
+    Link { cause: step.cause.to_owned(), sentence: step.sentence.clone(), evidence }
+}
+
+/// An id of the catalogue; a test parses every one of them.
+fn id(text: &str) -> CauseId {
+    #[expect(clippy::expect_used, reason = "ids are constants, and a test parses each")]
+    text.parse().expect("ids of the catalogue are valid")
+}
+
+fn seen(case: &Case<'_>, change: &Change, cited: &mut Vec<Citation>) -> ChangeSeen {
+    if let Some(node) = case.node() {
+        for id in &change.evidence {
+            let held = node.evidence.iter().find(|envelope| envelope.id() == *id);
+            let Some(envelope) = held else { continue };
+            let source = if envelope.subject.is_empty() { change.subject.as_str() } else { envelope.subject.as_str() };
+            let excerpt = match &change.how {
+                Some(how) if envelope.kind.as_str() == "journal" => how.as_str(),
+                _ => change.what.as_str(),
+            };
+            cited.extend(cite::by_id(&node.name, id, envelope.kind.as_str(), envelope.taken_at, excerpt, source));
+        }
+    }
+    ChangeSeen {
+        id: change.id.clone(),
+        node: change.node.clone(),
+        at: change.at,
+        not_before: change.not_before,
+        what: change.what.clone(),
+        diff: change.diff.clone(),
+        who: change.who.clone(),
+        how: change.how.clone(),
+        evidence: change.evidence.clone(),
+    }
+}
+
+/// Without repetitions, in order; at most [`MISSING`] of what is missing.
+fn unique<T: PartialEq + Capped>(items: Vec<T>) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
+    for item in items {
+        if !kept.contains(&item) && kept.len() < T::MOST {
+            kept.push(item);
+        }
+    }
+    kept
+}
+
+trait Capped {
+    const MOST: usize;
+}
+
+impl Capped for MissingEvidence {
+    const MOST: usize = MISSING;
+}
+
+impl Capped for Citation {
+    const MOST: usize = 64;
+}

@@ -1,0 +1,231 @@
+//! One picture, prepared for the rules: which node and engine are meant, what the wire says, how fresh the evidence is.
+
+use std::net::IpAddr;
+
+use common_evidence::collectors::sockets::Listener;
+use common_model::diagnosis::{Citation, MissingEvidence};
+use common_model::{Certainty, Change, NodeName, Symptom, Timestamp};
+use controller_correlate::changes::attribute;
+use controller_correlate::{Cited, EngineView, Filters, Found, NodePicture, Picture, Target};
+
+use crate::cite;
+use crate::finding::{Finding, Step, missing};
+use crate::wire::Wire;
+
+/// Evidence not confirmed for longer than this is stale: a few missed heartbeats.
+const STALE_AFTER_MS: i64 = 15_000;
+
+/// A picture, prepared.
+pub struct Case<'a> {
+    /// What is known.
+    pub picture: &'a Picture,
+    /// What the probes say.
+    pub wire: Wire<'a>,
+    /// The packet filters of the node, if any was read.
+    pub filters: Option<Filters>,
+    target: Target<'a>,
+    engines: Option<Vec<EngineView>>,
+    chosen: Option<usize>,
+}
+
+impl<'a> Case<'a> {
+    /// Prepares a picture.
+    pub fn of(picture: &'a Picture) -> Self {
+        let target = Target::of(picture);
+        let wire = Wire::of(picture, target.found());
+        let engines = target.found().and_then(|found| EngineView::all(found.node));
+        let chosen = engines.as_deref().and_then(|engines| EngineView::choose(engines, picture.endpoint.port));
+        let filters = target.found().and_then(|found| Filters::of(found.node));
+        Self { picture, wire, filters, target, engines, chosen }
+    }
+
+    /// The node meant, and how it was told.
+    pub fn found(&self) -> Option<&Found<'a>> {
+        self.target.found()
+    }
+
+    /// The node meant.
+    pub fn node(&self) -> Option<&'a NodePicture> {
+        self.found().map(|found| found.node)
+    }
+
+    /// The name of the node meant.
+    pub fn node_name(&self) -> Option<NodeName> {
+        self.node().map(|node| node.name.clone())
+    }
+
+    /// The engine meant, or what is missing to tell.
+    pub fn engine(&self) -> Result<&EngineView, Vec<MissingEvidence>> {
+        let chosen = self.chosen.and_then(|index| self.engines.as_deref()?.get(index));
+        chosen.ok_or_else(|| self.why_no_engine())
+    }
+
+    /// Every engine of the node; none when nobody looked.
+    pub fn engines(&self) -> Option<&[EngineView]> {
+        self.engines.as_deref()
+    }
+
+    fn why_no_engine(&self) -> Vec<MissingEvidence> {
+        let host = &self.picture.endpoint.host;
+        vec![match (&self.target, self.engines.as_deref()) {
+            (Target::Ambiguous(nodes), _) => {
+                let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+                missing(
+                    format!("which node {host} means: {} could be", names.join(", ")),
+                    "name the node, or give an address that only one of them has",
+                )
+            }
+            (Target::Unknown, _) => missing(
+                format!("anything from the host behind {host}: no agent speaks for it"),
+                "run `dialtone collect` on that host and diagnose the bundle with --evidence, or join an agent there",
+            ),
+            (Target::Node(found), None) => {
+                missing(format!("which engines are on {}", found.node.name), "update or restart its agent")
+            }
+            (Target::Node(found), Some([])) => missing(
+                format!("an engine on {}: none was found", found.node.name),
+                "install one, or check the address",
+            ),
+            (Target::Node(found), Some(engines)) => {
+                let names: Vec<&str> = engines.iter().map(|engine| engine.engine.name.as_str()).collect();
+                missing(
+                    format!(
+                        "which engine of {} should answer on port {}: {}",
+                        found.node.name,
+                        self.picture.endpoint.port,
+                        names.join(", ")
+                    ),
+                    "set http.port in each engine's yml",
+                )
+            }
+        }]
+    }
+
+    /// The node's addresses a client arrives at.
+    pub fn addresses(&self) -> &[IpAddr] {
+        self.found().map_or(&[], |found| &found.addresses)
+    }
+
+    /// The first address a client tries with the port, for sentences.
+    pub fn destination(&self) -> String {
+        let address =
+            self.wire.deciding().and_then(|probe| probe.address).or_else(|| self.addresses().first().copied());
+        match address {
+            Some(address) => std::net::SocketAddr::new(address, self.picture.endpoint.port).to_string(),
+            None => format!("{}:{}", self.picture.endpoint.host, self.picture.endpoint.port),
+        }
+    }
+
+    /// The instant of the picture by the node's clock.
+    pub fn node_now(&self) -> Timestamp {
+        let offset = self.node().map_or(0, |node| node.agent.clock_offset_ms);
+        self.picture.at.plus_millis(offset)
+    }
+
+    /// A time of the node, for sentences.
+    pub fn time(&self, at: Timestamp) -> String {
+        cite::time(at, self.node_now())
+    }
+
+    /// Why the node's evidence may no longer be so; none while it is fresh.
+    pub fn staleness(&self) -> Option<MissingEvidence> {
+        let node = self.node()?;
+        let heard = node.agent.confirmed_at.or(node.agent.last_seen);
+        let age = heard.map(|at| self.picture.at.millis_since(at));
+        if node.agent.online && age.is_none_or(|age| age <= STALE_AFTER_MS) {
+            return None;
+        }
+        let since = match (heard, age) {
+            (Some(at), Some(age)) => format!(
+                "{}'s agent was last heard at {}; its evidence is {} old",
+                node.name,
+                cite::time(at, self.picture.at),
+                cite::ago(age)
+            ),
+            _ => format!("{}'s agent is not connected; how old its evidence is is not known", node.name),
+        };
+        Some(missing(since, format!("on {}: sudo systemctl start dialtone-agent", node.name)))
+    }
+
+    /// The listener of the HTTP ports of the engine; what is missing when that cannot be told.
+    pub fn http_listeners<'e>(&self, engine: &'e EngineView) -> Result<Vec<&'e Listener>, Vec<MissingEvidence>> {
+        let node = &engine.node;
+        let no_sockets =
+            || vec![missing(format!("the listening sockets of {node}"), format!("on {node}: sudo ss -ltnp"))];
+        let (Some(http), Some(transport)) = (engine.http_ports(), engine.transport_ports()) else {
+            return Err(vec![missing(
+                format!("the engine's yml on {node}"),
+                format!("on {node}: sudo cat {}", engine.engine.config_file()),
+            )]);
+        };
+        engine.http_listeners(&http, &transport).ok_or_else(no_sockets)
+    }
+
+    /// The finding of a listen-stage rule when something already took the connection.
+    pub fn accepted(&self) -> Option<Finding> {
+        let probe = self.wire.connected().filter(|_| self.wire.is_from_outside() || self.wire.answered().is_some())?;
+        let because = format!("a connection from {} to {} stands", probe.vantage, self.destination());
+        Some(Finding::ruled_out(because, cite::probe(probe)))
+    }
+
+    /// The first link of a chain: what the client sees.
+    pub fn symptom_step(&self, cause: &'static str, sentence: &str, cites: Vec<Citation>) -> Step {
+        let mut all = self.wire.deciding().map(cite::probe).unwrap_or_default();
+        all.extend(cites);
+        let seen = match self.wire.deciding() {
+            Some(probe) => {
+                format!("; from {}: {}", vantage(probe.vantage.as_str()), outcome_words(self.wire.symptom()))
+            }
+            None => String::new(),
+        };
+        Step::new(cause, format!("{sentence}{seen}"), all)
+    }
+
+    /// The newest entry of the node's change log that passes `explains`, told with who did it where that is known.
+    pub fn newest_change(&self, explains: impl Fn(&Change) -> bool) -> Option<Change> {
+        let node = self.node()?;
+        let mut changes: Vec<&Change> = node.changes.iter().filter(|change| explains(change)).collect();
+        changes.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        changes.last().map(|change| attribute::attributed(change, node))
+    }
+
+    /// Certain, unless what the client sees does not fit a socket that refuses.
+    pub fn fits_refusal(&self) -> Certainty {
+        match self.wire.symptom() {
+            Symptom::Refused => Certainty::Certain,
+            Symptom::None if self.wire.deciding().is_none() => Certainty::Certain,
+            _ => Certainty::Likely,
+        }
+    }
+
+    /// Quotes a parsed piece of evidence of the node meant.
+    pub fn cite<T: common_evidence::Evidence>(&self, cited: &Cited<T>, excerpt: &str, source: &str) -> Vec<Citation> {
+        self.node().map(|node| cite::evidence(&node.name, cited, excerpt, source)).unwrap_or_default()
+    }
+}
+
+/// A vantage, for sentences.
+pub(crate) fn vantage(name: &str) -> &str {
+    match name {
+        "here" => "this machine",
+        "controller" => "the controller",
+        node => node,
+    }
+}
+
+/// A symptom, for sentences.
+pub(crate) fn outcome_words(symptom: Symptom) -> &'static str {
+    match symptom {
+        Symptom::Ok => "answered",
+        Symptom::Refused => "connection refused",
+        Symptom::Timeout => "no answer, timed out",
+        Symptom::Unreachable => "no route to host",
+        Symptom::Reset => "connection reset",
+        Symptom::Eof => "closed without an answer",
+        Symptom::TlsFailure => "TLS handshake failed",
+        Symptom::HttpError => "an answer that is an error",
+        Symptom::Unresolved => "name not resolved",
+        Symptom::Denied => "permission denied on the client",
+        Symptom::None => "not tried",
+    }
+}

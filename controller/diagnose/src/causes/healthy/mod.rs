@@ -1,0 +1,97 @@
+//! The endpoint answers.
+
+use common_model::{Certainty, Endpoint, Probe, Symptom};
+use serde_json::json;
+
+use crate::case::{Case, vantage};
+use crate::cite;
+use crate::finding::{Blocks, Cause, Finding, Step, Support, missing};
+
+/// The entry.
+pub static CAUSE: Cause = Cause {
+    id: "healthy",
+    title: "The endpoint answers",
+    stage: None,
+    needs: &[],
+    refuted_by: "a probe from another machine that gets no answer",
+    rule,
+};
+
+fn rule(case: &Case<'_>) -> Finding {
+    let Some(probe) = case.wire.deciding() else {
+        return Finding::unknown("an attempt to connect", format!("curl -v {}", url(&case.picture.endpoint)));
+    };
+    if probe.outcome != Symptom::Ok {
+        return Finding::ruled_out(format!("{} gets no answer", vantage(&probe.vantage)), cite::probe(probe));
+    }
+    let asks = probe.http.as_ref().is_some_and(|http| http.status == Some(401));
+    let note = if asks { "; it asks for credentials (HTTP 401)" } else { "" };
+    let sentence =
+        format!("{} answers at {} from {}{note}.", who(case, probe), case.destination(), vantage(&probe.vantage));
+    let seen_from_outside = case.wire.is_from_outside() || case.picture.endpoint.is_loopback();
+    let gaps = if seen_from_outside {
+        Vec::new()
+    } else {
+        vec![missing(
+            "an attempt from another machine: this one was made on the node itself",
+            format!("there: curl -v {}", url(&case.picture.endpoint)),
+        )]
+    };
+    Finding::supported(Support {
+        certainty: if seen_from_outside { Certainty::Certain } else { Certainty::Likely },
+        blocks: Blocks::Now,
+        node: case.node_name(),
+        sentence: sentence.clone(),
+        detail: json!({}),
+        chain: vec![Step::new("healthy", sentence, cite::probe(probe))],
+        change: None,
+        missing: gaps,
+    })
+}
+
+fn who(case: &Case<'_>, probe: &Probe) -> String {
+    let http = probe.http.as_ref();
+    let product = http.and_then(|http| http.product).map_or("The endpoint", |product| product.title());
+    let version = http.and_then(|http| http.version.as_deref()).map(|version| format!(" {}", cite::shown(version)));
+    let node = case.node_name().map(|node| format!(" on {node}"));
+    format!("{product}{}{}", version.unwrap_or_default(), node.unwrap_or_default())
+}
+
+fn url(endpoint: &Endpoint) -> String {
+    if endpoint.scheme.is_some() { format!("{endpoint}/") } else { format!("http://{endpoint}/") }
+}
+
+#[cfg(test)]
+mod tests {
+    use controller_correlate::testing::{ADDRESS, Node, answered, ip, picture, probe};
+
+    use super::*;
+
+    #[test]
+    fn fires_on_an_answer() {
+        let picture = picture(Node::new(), vec![answered(200)]);
+        let verdict = crate::diagnose(&picture).verdict;
+        assert_eq!((verdict.cause.as_str(), verdict.certainty), ("healthy", Certainty::Certain));
+    }
+
+    #[test]
+    fn does_not_without_one() {
+        let picture = picture(Node::new(), vec![probe(Symptom::Timeout)]);
+        assert!(matches!(rule(&Case::of(&picture)), Finding::RuledOut { .. }));
+    }
+
+    #[test]
+    fn cannot_tell_without_a_probe() {
+        let picture = picture(Node::new(), Vec::new());
+        assert!(matches!(rule(&Case::of(&picture)), Finding::Unknown(_)));
+        assert_eq!(crate::diagnose(&picture).verdict.cause.as_str(), "undetermined");
+    }
+
+    #[test]
+    fn an_answer_on_the_node_itself_is_not_certain_for_others() {
+        let local = Probe { source: Some(ip(ADDRESS)), ..answered(200) };
+        let diagnosis = crate::diagnose(&picture(Node::new(), vec![local]));
+        assert_eq!(diagnosis.verdict.certainty, Certainty::Likely);
+        assert!(diagnosis.missing[0].evidence.contains("another machine"), "{:?}", diagnosis.missing);
+    }
+}

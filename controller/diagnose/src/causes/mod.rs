@@ -1,0 +1,60 @@
+//! The catalogue of causes: one folder and one word here for each. Within a stage, the order here is the order of judgement.
+
+use crate::finding::Cause;
+
+macro_rules! registry {
+    ($($name:ident),* $(,)?) => {
+        $(pub mod $name;)*
+        /// Every cause, by stage, then in order of judgement.
+        pub static ALL: &[&Cause] = &[$(&$name::CAUSE),*];
+    };
+}
+
+registry! {
+    bound_to_loopback,
+    healthy,
+    undetermined,
+}
+
+/// The cause with this id.
+pub fn by_id(id: &str) -> Option<&'static Cause> {
+    ALL.iter().copied().find(|cause| cause.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "compares the folders with the registry")]
+    fn folders_are_the_registered_ids() {
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/src/causes");
+        let folders: BTreeSet<String> = std::fs::read_dir(here)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name().into_string().unwrap().replace('_', "-"))
+            .collect();
+        let ids: BTreeSet<String> = ALL.iter().map(|cause| cause.id.to_owned()).collect();
+        assert_eq!(folders, ids);
+        assert_eq!(ids.len(), ALL.len(), "an id stands twice");
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_stages() {
+        let stages: Vec<_> = ALL.iter().filter_map(|cause| cause.stage).collect();
+        assert!(stages.is_sorted(), "{stages:?}");
+    }
+
+    #[test]
+    fn every_entry_is_complete() {
+        for cause in ALL {
+            assert!(!cause.title.is_empty() && !cause.refuted_by.is_empty(), "{}", cause.id);
+            for kind in cause.needs {
+                assert!(common_evidence::ALL.iter().any(|collector| collector.kind == *kind), "{}: {kind}", cause.id);
+            }
+        }
+    }
+}
