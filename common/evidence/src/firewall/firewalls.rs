@@ -1,8 +1,12 @@
 //! Everything that filters packets on one node, put together from the separate reads.
 
-use super::{Fate, Packet};
+use std::net::IpAddr;
+
+use super::flow::{Interface, Truth};
+use super::network::Network;
+use super::ruleset::{Table, Tool};
 use crate::collectors::firewalld::Firewalld;
-use crate::collectors::interfaces::Interfaces;
+use crate::collectors::interfaces::{InterfaceAddress, Interfaces};
 use crate::collectors::iptables::Iptables;
 use crate::collectors::nftables::Nftables;
 use crate::collectors::ufw::Ufw;
@@ -35,20 +39,112 @@ pub struct Reads<'a> {
 pub struct Firewalls {
     /// What could not be read and may hold a rule that decides, for people.
     pub gaps: Vec<String>,
+    /// Every table the kernel asks, each once.
+    pub tables: Vec<Table>,
+    /// ufw's own view.
+    pub ufw: Option<Ufw>,
+    /// firewalld's own view.
+    pub firewalld: Option<Firewalld>,
+    /// The node's addresses; empty when they are not known.
+    pub addresses: Vec<InterfaceAddress>,
 }
 
 impl Firewalls {
-    /// Puts the reads together.
+    /// Puts the reads together. Tables that iptables-nft made are taken from iptables-save, which tells them in full; all
+    /// others from nft.
     pub fn from_reads(reads: Reads<'_>) -> Self {
         let mut gaps = Vec::new();
-        if reads.nftables.is_none() {
-            gaps.push("the nftables ruleset was not read".to_owned());
+        let mut tables = match reads.nftables {
+            Some(nftables) => {
+                gaps.extend(nftables.cut.clone());
+                nftables.tables.clone()
+            }
+            None => {
+                gaps.push("the nftables ruleset was not read".to_owned());
+                Vec::new()
+            }
+        };
+        for saved in [reads.iptables, reads.ip6tables].into_iter().flatten() {
+            gaps.extend(saved.cut.clone());
+            for table in &saved.tables {
+                add_saved(&mut tables, table, reads.nftables.is_some());
+            }
         }
-        Self { gaps }
+        for saved in [reads.legacy, reads.legacy6].into_iter().flatten() {
+            gaps.extend(saved.cut.clone());
+            for table in &saved.tables {
+                add_legacy(&mut tables, table);
+            }
+        }
+        for (name, read) in [("iptables-legacy-save", reads.legacy), ("ip6tables-legacy-save", reads.legacy6)] {
+            let family = if name.starts_with("ip6") { "ip6" } else { "ip" };
+            let listed = reads.legacy_tables.is_some_and(|names| names.legacy.iter().any(|(of, _)| of == family));
+            let known = tables.iter().any(|table| table.tool == Tool::IptablesLegacy && table.family.word() == family);
+            if read.is_none() && listed && !known {
+                gaps.push(format!("the kernel has {family} tables of iptables-legacy, and {name} did not tell them"));
+            }
+        }
+        Self {
+            gaps,
+            tables,
+            ufw: reads.ufw.cloned(),
+            firewalld: reads.firewalld.cloned(),
+            addresses: reads.interfaces.map(|interfaces| interfaces.addresses.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether `address` is one of the node's own.
+    pub(super) fn is_local(&self, address: IpAddr) -> Truth {
+        if address.is_loopback() {
+            return Some(true);
+        }
+        (!self.addresses.is_empty()).then(|| self.addresses.iter().any(|held| held.address == address))
+    }
+
+    /// The interface by which packets from `source` to `destination` most likely come in: the one whose network the source is
+    /// in, else the one that holds the destination.
+    pub(super) fn interface_for(&self, source: IpAddr, destination: IpAddr) -> Option<String> {
+        self.linked(source)
+            .or_else(|| self.addresses.iter().find(|held| held.address == destination))
+            .map(|held| held.interface.clone())
+            .filter(|name| name != "lo")
+    }
+
+    /// Whether `source` is in the network of the interface.
+    pub(super) fn on_link(&self, source: IpAddr, interface: &Interface) -> bool {
+        matches!(interface, Interface::Named(name) if self.linked(source).is_some_and(|held| held.interface == *name))
+    }
+
+    /// The interface by which packets to `destination` leave, where it is in a network of the node's own.
+    pub(super) fn route(&self, destination: IpAddr) -> Interface {
+        self.linked(destination).map_or(Interface::Foreign, |held| Interface::Named(held.interface.clone()))
+    }
+
+    fn linked(&self, address: IpAddr) -> Option<&InterfaceAddress> {
+        self.addresses
+            .iter()
+            .filter(|held| Network::new(held.address, held.prefix).contains(address))
+            .max_by_key(|held| held.prefix)
     }
 }
 
-/// What becomes of the SYN of a new connection, and of the answer to it.
-pub fn decide(_firewalls: &Firewalls, _packet: &Packet) -> Fate {
-    Fate::Unclear("the ruleset is not understood".to_owned())
+/// Adds a table of iptables-save. It is the kernel's nftables table of that name when nft lists one, else a legacy one.
+fn add_saved(tables: &mut Vec<Table>, saved: &Table, nft_was_read: bool) {
+    match tables.iter_mut().find(|table| table.family == saved.family && table.name == saved.name) {
+        Some(table) if table.is_made_by_iptables() => {
+            table.tool = Tool::Iptables;
+            table.chains.clone_from(&saved.chains);
+        }
+        Some(_) => {}
+        None if nft_was_read => add_legacy(tables, saved),
+        None => tables.push(saved.clone()),
+    }
+}
+
+fn add_legacy(tables: &mut Vec<Table>, saved: &Table) {
+    let same =
+        |table: &Table| table.tool == Tool::IptablesLegacy && table.family == saved.family && table.name == saved.name;
+    if !tables.iter().any(same) {
+        tables.push(Table { tool: Tool::IptablesLegacy, ..saved.clone() });
+    }
 }

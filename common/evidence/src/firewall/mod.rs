@@ -1,16 +1,22 @@
 //! Packet filters, whoever wrote them, in one shape; and what they do to one packet. Pure.
 
+mod decision;
 mod firewalls;
+mod flow;
 mod lines;
 mod network;
 mod opening;
+mod path;
+pub mod ruleset;
+mod walk;
 
 use std::net::IpAddr;
 
-pub use firewalls::{Firewalls, Reads, decide};
+pub use firewalls::{Firewalls, Reads};
 pub use lines::{RuleLine, rules_for_port};
 pub use network::Network;
 pub use opening::{Opening, opening};
+pub use path::{decide, forwarded_to};
 
 /// The SYN whose fate is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +74,8 @@ pub struct Decision {
     pub block: Block,
     /// Who owns it.
     pub owner: Owner,
-    /// The rule as its own tool prints it; none when a chain's policy decided.
+    /// The rule as its own tool prints it: nft's words, an iptables `-A` line, a line of `ufw status` or ufw's
+    /// `deny (incoming)`, firewalld's rich rule or `zone public, target default`. None when a chain's policy decided.
     pub rule: Option<String>,
     /// Family, table and chain, for example `inet filter input`.
     pub place: String,
@@ -93,6 +100,12 @@ pub struct Site {
     pub index: Option<usize>,
     /// The chains walked to get there, the base chain first.
     pub via: Vec<String>,
+    /// The port the packet was for when it got there; differs from the packet's own once it was translated.
+    pub port: u16,
+    /// True when it blocks the answer on its way out, not the packet on its way in.
+    pub reply: bool,
+    /// True for a table of iptables-legacy, which only the `-legacy` commands change.
+    pub legacy: bool,
 }
 
 /// The fate of a packet.

@@ -1,20 +1,30 @@
 //! The nftables ruleset, as nft itself tells it.
 
+mod expression;
+mod parse;
+mod render;
+mod statement;
+
 use std::time::Duration;
 
 use common_model::Class;
 
+use crate::firewall::RuleLine;
+use crate::firewall::ruleset::{Chain, Table};
 use crate::source::{Collector, Program, Source, Trigger};
 use crate::{Evidence, Parsed};
 
-/// What an agent reads and sends.
+/// What an agent reads and sends. CAP_NET_ADMIN is enough for it.
 pub static COLLECTOR: Collector = Collector {
     kind: Nftables::KIND,
     schema: 1,
     class: Class::State,
     sources: |_| {
         let args = ["-j", "-a", "list", "ruleset"].map(str::to_owned).to_vec();
-        vec![(String::new(), Source::Command { program: Program::Nft, args, timeout: Duration::from_secs(5), cap: 1024 * 1024 })]
+        vec![(
+            String::new(),
+            Source::Command { program: Program::Nft, args, timeout: Duration::from_secs(5), cap: 1024 * 1024 },
+        )]
     },
     triggers: |_| vec![Trigger::Nftables],
     redact: |raw| raw,
@@ -22,12 +32,46 @@ pub static COLLECTOR: Collector = Collector {
 
 /// The nftables ruleset, as nft itself tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Nftables {}
+pub struct Nftables {
+    /// In nft's order.
+    pub tables: Vec<Table>,
+    /// Why a part of the ruleset is not in `tables`; what is there then proves nothing about what is not.
+    pub cut: Option<String>,
+}
+
+impl Nftables {
+    /// Every rule, policy and set element, to quote and compare. Tables that iptables made are left to iptables-save.
+    pub fn lines(&self) -> Vec<RuleLine> {
+        self.tables.iter().filter(|table| !table.is_made_by_iptables()).flat_map(table_lines).collect()
+    }
+}
+
+fn table_lines(table: &Table) -> Vec<RuleLine> {
+    let place = |what: &str| format!("{} {} {what}", table.family, table.name);
+    let sets = table.sets.iter().flat_map(|(name, elements)| {
+        let place = place(&format!("set {name}"));
+        elements.iter().map(move |element| RuleLine { place: place.clone(), text: element.text.clone() })
+    });
+    let chains = table.chains.iter().flat_map(|chain| {
+        let place = place(&chain.name);
+        let texts = policy_text(chain).into_iter().chain(chain.rules.iter().map(|rule| rule.text.clone()));
+        texts.map(|text| RuleLine { place: place.clone(), text }).collect::<Vec<_>>()
+    });
+    sets.chain(chains).collect()
+}
+
+fn policy_text(chain: &Chain) -> Option<String> {
+    chain.base.as_ref().map(|base| {
+        let kind = if base.nat { "nat" } else { "filter" };
+        let policy = if base.drops { "drop" } else { "accept" };
+        format!("type {kind} hook {} priority {}; policy {policy};", base.hook.word(), base.priority)
+    })
+}
 
 impl Evidence for Nftables {
     const KIND: &'static str = "nftables";
 
-    fn parse(_raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
-        Parsed::default()
+    fn parse(raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
+        parse::nftables(raw)
     }
 }
