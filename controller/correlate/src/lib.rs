@@ -1,6 +1,7 @@
 //! From evidence to pictures and changes. Pure: the clock, the network and the store are the caller's.
 
 pub mod changes;
+pub mod diff;
 pub mod engine_view;
 pub mod filter;
 pub mod inventory;
