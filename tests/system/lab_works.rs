@@ -1,12 +1,14 @@
 //! The lab itself: what it promises to the other tests.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use system_tests::lab::engine::Scheme;
-use system_tests::lab::{Connect, Engine, Host, client, shared};
+use system_tests::lab::engine::{Scheme, Users, secure};
+use system_tests::lab::tls::{Authority, Leaf};
+use system_tests::lab::{Connect, Engine, Host, client, shared, until};
 
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -60,6 +62,32 @@ fn a_client_sees_each_packet_level_fault_as_on_a_real_network() {
     assert_eq!(connect(&host, 9200), Connect::TimedOut);
     drop(cut);
     assert_eq!(connect(&host, 9200), Connect::Open);
+}
+
+#[test]
+fn opensearch_serves_tls_to_those_who_trust_its_authority() {
+    let host = Host::boot("tls").unwrap();
+    let engine = Engine::OpenSearch;
+    engine.install(&host).unwrap();
+    let authority = Authority::new("lab authority").unwrap();
+    let node = authority.issue(&Leaf::of(host.name(), host.ip().into())).unwrap();
+    let yml = secure(&host, authority.certificate(), &node, Users::Demonstration).unwrap();
+    engine.set_yml(&host, &yml).unwrap();
+    engine.start(&host).unwrap().ok().unwrap();
+    engine.wait_http(&host, 9200, Scheme::Https).unwrap();
+    let url = format!("https://{}:9200/", host.name());
+    let unauthorized = || Ok((client()?.get(&url)?.map(|(status, _)| status) == Some(401)).then_some(()));
+    until("the users", Duration::from_secs(60), unauthorized).unwrap();
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(authority.certificate().as_bytes()).unwrap();
+    let trust = file.path().to_str().unwrap();
+    let curl = ["curl", "--silent", "--show-error", "--noproxy", "*"];
+    let ask = |more: &[&str]| client().unwrap().run(&[&curl[..], more].concat()).unwrap();
+    assert!(ask(&["--cacert", trust, &url]).success());
+    assert_eq!(ask(&[&url]).code, Some(60), "an authority nobody trusts");
+    let plain = format!("http://{}:9200/", host.name());
+    assert_eq!(ask(&[&plain]).code, Some(52), "an empty reply");
 }
 
 #[test]

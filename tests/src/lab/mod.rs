@@ -25,6 +25,7 @@ mod java;
 mod run;
 pub mod shared;
 mod sysctl;
+pub mod tls;
 mod wait;
 
 pub use client::{Client, Connect, client};

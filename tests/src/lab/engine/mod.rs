@@ -7,11 +7,14 @@
 
 mod maven;
 mod package;
+mod security;
 mod spec;
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+
+pub use security::{Users, secure};
 
 use super::command::Output;
 use super::{Host, client, wait};
@@ -38,6 +41,9 @@ pub enum Scheme {
 }
 
 impl Engine {
+    /// Every engine the lab can install.
+    pub const ALL: [Self; 2] = [Self::Elasticsearch, Self::OpenSearch];
+
     /// The name of its package, user, unit and directories.
     #[must_use]
     pub const fn name(self) -> &'static str {
