@@ -1,0 +1,45 @@
+//! A new certificate at half the old one's life, over the connection that stands.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use common_model::text::printable_line;
+use common_tls::keys::NewKey;
+use proto::v1;
+use proto::v1::agent_client::AgentClient;
+use tonic::transport::Channel;
+
+use crate::uplink::{Uplink, jittered};
+
+const RETRY: Duration = Duration::from_secs(30);
+/// Short certificates are renewed often, but not in a busy loop.
+const SHORTEST: Duration = Duration::from_millis(500);
+
+/// Renews for as long as the connection stands. A failure is logged and tried again: the old certificate is good meanwhile.
+pub(crate) async fn run(uplink: &Uplink, channel: Channel) -> Infallible {
+    loop {
+        let renew_at = uplink.identity.credentials().renew_at();
+        let wait = u64::try_from(renew_at.millis_since((uplink.clock)())).unwrap_or(0);
+        tokio::time::sleep(jittered(Duration::from_millis(wait)).max(SHORTEST)).await;
+        match renew(uplink, &channel).await {
+            Ok(()) => tracing::info!("the certificate was renewed"),
+            Err(error) => {
+                tracing::warn!("renewing the certificate failed: {}", printable_line(&format!("{error:#}")));
+                tokio::time::sleep(jittered(RETRY)).await;
+            }
+        }
+    }
+}
+
+async fn renew(uplink: &Uplink, channel: &Channel) -> anyhow::Result<()> {
+    let key = NewKey::generate()?;
+    let request = v1::RenewRequest { csr_der: key.csr_der().to_vec() };
+    let reply = AgentClient::new(channel.clone()).renew_node(request).await?.into_inner();
+    let credentials = key.with_certificate(&reply.chain_pem, &reply.ca_pem)?;
+    if let Some(directory) = uplink.credentials_dir.clone() {
+        let saved = credentials.clone();
+        tokio::task::spawn_blocking(move || saved.save(&directory)).await??;
+    }
+    uplink.identity.replace(credentials)?;
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! The stream to the controller: what is queued goes up, acknowledgements and requests come down.
+//!
+//! Sending and receiving are two loops that never wait for each other, so neither side's full buffer can stop both.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use agent_spool::{Appended, Item, New, Spool, SpoolError};
+use common_model::text::printable_line;
+use common_model::{Class, Incarnation, NodeName, Timestamp};
+use common_tls::DialError;
+use common_tls::dial::{self, ClientIdentity};
+use prost::Message;
+use proto::v1;
+use proto::v1::agent_client::AgentClient;
+use proto::v1::agent_message::Message as Up;
+use proto::v1::controller_message::Message as Down;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use crate::renew;
+
+/// Bytes of envelopes in one message; well under gRPC's 4 MiB with the largest envelope on top.
+const BATCH_BYTES: usize = 1024 * 1024;
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+/// Between tries that only a person can make succeed.
+const HOPELESS_RETRY: Duration = Duration::from_secs(60);
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The queue of envelopes, shared by those who fill it and the stream that empties it.
+#[derive(Clone)]
+pub struct Queue {
+    spool: Arc<Mutex<Spool>>,
+    appended: Arc<Notify>,
+}
+
+impl Queue {
+    /// Over an open spool.
+    pub fn new(spool: Spool) -> Self {
+        Self { spool: Arc::new(Mutex::new(spool)), appended: Arc::new(Notify::new()) }
+    }
+
+    /// Appends envelopes durably, in order, and wakes the stream. Node, incarnation and number are filled in when they are
+    /// sent. Blocks on the disk.
+    pub fn append(&self, envelopes: &[(Class, v1::Envelope)]) -> Result<Appended, SpoolError> {
+        let records: Vec<New> = envelopes
+            .iter()
+            .map(|(class, envelope)| New { class: *class, payload: envelope.encode_to_vec() })
+            .collect();
+        let appended = self.lock().append(&records)?;
+        self.appended.notify_one();
+        Ok(appended)
+    }
+
+    /// Names this life of the queue.
+    pub fn incarnation(&self) -> Incarnation {
+        self.lock().incarnation()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> Result<T, Status> {
+        let queue = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&mut queue.lock()));
+        done.await.map_err(|_| Status::internal("the queue's worker ended"))
+    }
+}
+
+/// A wish of the controller that every source be read again. Answer when what changed has been appended.
+pub struct RefreshRequest {
+    /// To be answered once.
+    pub done: oneshot::Sender<()>,
+}
+
+/// What the stream needs.
+pub struct Uplink {
+    /// Who we are.
+    pub node: NodeName,
+    /// `HOST:PORT`.
+    pub controller: String,
+    /// Our certificate, replaced when it is renewed.
+    pub identity: Arc<ClientIdentity>,
+    /// Where renewed credentials are kept; none to keep them in memory only.
+    pub credentials_dir: Option<std::path::PathBuf>,
+    /// What is to be sent.
+    pub queue: Queue,
+    /// Takes the controller's wishes.
+    pub refresh: mpsc::Sender<RefreshRequest>,
+    /// Changes every time all states were found to be as last sent.
+    pub confirmed: watch::Receiver<u64>,
+    /// Told whether the stream stands.
+    pub connected: watch::Sender<bool>,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Reads the node's clock.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Keeps a stream to the controller until it is dropped. Every failure is logged with what to do, and tried again.
+pub async fn run(uplink: Uplink) {
+    let mut retry = FIRST_RETRY;
+    loop {
+        let failure = session(&uplink, &mut retry).await;
+        uplink.connected.send_replace(false);
+        let wait = match failure {
+            Failure::Hopeless(error) => {
+                tracing::error!(controller = %uplink.controller, "{error}; evidence is kept until this works again");
+                HOPELESS_RETRY
+            }
+            Failure::Passing(message) => {
+                tracing::warn!(controller = %uplink.controller, retry_ms = retry.as_millis(), "{message}");
+                retry
+            }
+        };
+        tokio::time::sleep(jittered(wait)).await;
+        retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+enum Failure {
+    /// Only a person can mend it.
+    Hopeless(DialError),
+    /// May be over by itself.
+    Passing(String),
+}
+
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Revoked
+            | DialError::Expired
+            | DialError::UnknownCa
+            | DialError::Address(_)
+            | DialError::ControllerCertificate(_) => Failure::Hopeless(error),
+            other => Failure::Passing(printable_line(&other.to_string())),
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        match DialError::of_status(&status) {
+            Some(error) => error.into(),
+            None => Failure::Passing(printable_line(&format!("the controller says: {}", status.message()))),
+        }
+    }
+}
+
+/// One connection, from its beginning to its end.
+async fn session(uplink: &Uplink, retry: &mut Duration) -> Failure {
+    let channel = match dial::channel(&uplink.controller, Arc::clone(&uplink.identity)).await {
+        Ok(channel) => channel,
+        Err(error) => return error.into(),
+    };
+    match stream(uplink, channel, retry).await {
+        Ok(()) => Failure::Passing("the controller ended the stream".to_owned()),
+        Err(status) => status.into(),
+    }
+}
+
+async fn stream(uplink: &Uplink, channel: Channel, retry: &mut Duration) -> Result<(), Status> {
+    let (up, messages) = mpsc::channel(4);
+    send(&up, Up::Hello(hello(uplink))).await?;
+    let mut client = AgentClient::new(channel.clone());
+    let mut down = client.connect(ReceiverStream::new(messages)).await?.into_inner();
+    let acked = welcome(&mut down).await?;
+    let acked = resume(&uplink.queue, acked).await?;
+    *retry = FIRST_RETRY;
+    uplink.connected.send_replace(true);
+    tracing::info!(controller = %uplink.controller, acked, "connected");
+    let (refreshed, to_answer) = mpsc::channel(16);
+    tokio::select! {
+        ended = upward(uplink, &up, acked, to_answer) => ended,
+        ended = downward(uplink, down, refreshed) => ended,
+        never = renew::run(uplink, channel) => match never {},
+    }
+}
+
+fn hello(uplink: &Uplink) -> v1::Hello {
+    v1::Hello {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        incarnation: uplink.queue.incarnation().0,
+        boot_id: uplink.boot_id.clone(),
+        clock_ms: (uplink.clock)().0,
+    }
+}
+
+async fn welcome(down: &mut Streaming<v1::ControllerMessage>) -> Result<u64, Status> {
+    let first = tokio::time::timeout(WELCOME_TIMEOUT, down.message()).await;
+    let first = first.map_err(|_| Status::deadline_exceeded("it did not welcome us in time"))??;
+    match first.and_then(|message| message.message) {
+        Some(Down::Welcome(welcome)) => Ok(welcome.acked_seq),
+        _ => Err(Status::failed_precondition("its first message is no welcome; is it a newer version?")),
+    }
+}
+
+/// Where to go on from. A controller that knows more than we ever sent has seen a later state of this disk.
+async fn resume(queue: &Queue, acked: u64) -> Result<u64, Status> {
+    let result = queue.with(move |spool| spool.ack(acked)).await?;
+    match result {
+        Ok(()) => Ok(acked),
+        Err(SpoolError::Ahead { .. }) => {
+            queue.with(Spool::restart).await?.map_err(|error| Status::aborted(error.to_string()))?;
+            Err(Status::aborted("the queue was restored from an older copy; it begins a new life"))
+        }
+        Err(error) => Err(Status::aborted(error.to_string())),
+    }
+}
+
+/// Sends what is queued, heartbeats, and answers to refreshes.
+async fn upward(
+    uplink: &Uplink,
+    up: &mpsc::Sender<v1::AgentMessage>,
+    acked: u64,
+    mut to_answer: mpsc::Receiver<u64>,
+) -> Result<(), Status> {
+    let mut sent = acked;
+    let mut confirmed = uplink.confirmed.clone();
+    loop {
+        sent = send_queued(uplink, up, sent).await?;
+        tokio::select! {
+            () = uplink.queue.appended.notified() => {}
+            Some(request) = to_answer.recv() => {
+                sent = send_queued(uplink, up, sent).await?;
+                let clock_ms = (uplink.clock)().0;
+                send(up, Up::Refreshed(v1::Refreshed { request, sent_seq: sent, clock_ms })).await?;
+            }
+            Ok(()) = confirmed.changed() => {
+                let dropped = uplink.queue.with(|spool| spool.dropped_events()).await?;
+                let clock_ms = (uplink.clock)().0;
+                send(up, Up::Heartbeat(v1::Heartbeat { clock_ms, sent_seq: sent, dropped })).await?;
+            }
+        }
+    }
+}
+
+/// Sends everything after `sent`; the number of the last record sent.
+async fn send_queued(uplink: &Uplink, up: &mpsc::Sender<v1::AgentMessage>, mut sent: u64) -> Result<u64, Status> {
+    loop {
+        let items = uplink.queue.with(move |spool| spool.read(sent, BATCH_BYTES)).await?;
+        if items.is_empty() {
+            return Ok(sent);
+        }
+        let incarnation = uplink.queue.incarnation().0;
+        let mut envelopes = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Item::Gap { last, .. } => sent = last,
+                Item::Record { seq, payload } => {
+                    sent = seq;
+                    match v1::Envelope::decode(payload.as_slice()) {
+                        Ok(envelope) => {
+                            envelopes.push(v1::Envelope {
+                                node: uplink.node.to_string(),
+                                incarnation,
+                                seq,
+                                ..envelope
+                            });
+                        }
+                        // Its checksum was right, so another version wrote it; the controller sees the gap in the numbers.
+                        Err(error) => tracing::error!(seq, %error, "a queued record is no envelope; left out"),
+                    }
+                }
+            }
+        }
+        if envelopes.is_empty() {
+            continue;
+        }
+        send(up, Up::Batch(v1::EvidenceBatch { envelopes })).await?;
+    }
+}
+
+async fn downward(
+    uplink: &Uplink,
+    mut down: Streaming<v1::ControllerMessage>,
+    refreshed: mpsc::Sender<u64>,
+) -> Result<(), Status> {
+    while let Some(message) = down.message().await? {
+        match message.message {
+            Some(Down::Ack(ack)) => {
+                let result = uplink.queue.with(move |spool| spool.ack(ack.seq)).await?;
+                result.map_err(|error| Status::aborted(error.to_string()))?;
+            }
+            Some(Down::Refresh(refresh)) => {
+                tokio::spawn(answer_refresh(uplink.refresh.clone(), refresh.request, refreshed.clone()));
+            }
+            // A second welcome, or a message of a newer controller.
+            Some(Down::Welcome(_)) | None => {}
+        }
+    }
+    Ok(())
+}
+
+async fn answer_refresh(wishes: mpsc::Sender<RefreshRequest>, request: u64, refreshed: mpsc::Sender<u64>) {
+    let (done, finished) = oneshot::channel();
+    if wishes.send(RefreshRequest { done }).await.is_ok() && finished.await.is_ok() {
+        // The stream may have ended meanwhile; the controller then waits no longer either.
+        refreshed.send(request).await.ok();
+    }
+}
+
+async fn send(up: &mpsc::Sender<v1::AgentMessage>, message: Up) -> Result<(), Status> {
+    let ended = |_| Status::unavailable("the stream ended");
+    up.send(v1::AgentMessage { message: Some(message) }).await.map_err(ended)
+}
+
+/// Up to a fifth more or less, so that agents cut off together do not come back together.
+pub(crate) fn jittered(wait: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0u8) % 401;
+    let permille = 800 + u32::try_from(random).unwrap_or(200);
+    wait * permille / 1000
+}
