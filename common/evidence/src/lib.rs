@@ -10,6 +10,7 @@ pub mod engine;
 pub mod firewall;
 pub mod redact;
 pub mod source;
+mod yml;
 
 pub use collectors::ALL;
 pub use source::{Collector, Source, Trigger};

@@ -2,9 +2,9 @@
 
 use common_model::probe::Product;
 
+use super::Engines;
 use super::facts::{EngineProcess, Facts, FileFact, UnitFile, Wanted};
 use super::unit_text::{self, UnitText};
-use super::Engines;
 use crate::command::{self, Role};
 use crate::engine::EngineRef;
 
@@ -48,7 +48,8 @@ pub fn wanted(facts: &Facts) -> Wanted {
 pub fn discover(facts: &Facts) -> Engines {
     let mut engines = candidates(facts);
     for (dir, product) in CONFIG_DIRS {
-        let exists = !matches!(facts.files.get(&format!("{dir}/{}.yml", product.slug())), None | Some(FileFact::Missing));
+        let exists =
+            !matches!(facts.files.get(&format!("{dir}/{}.yml", product.slug())), None | Some(FileFact::Missing));
         match engines.iter_mut().find(|engine| engine.config_dir == *dir) {
             Some(engine) if exists => engine.found_by.push("config".to_owned()),
             None if exists => engines.push(EngineRef {
@@ -173,7 +174,8 @@ fn add_processes(facts: &Facts, engines: &mut Vec<EngineRef>, group: &[&EnginePr
     let home = group.iter().find_map(|process| command::home(&process.command)).map(str::to_owned);
     let told = group.iter().find_map(|process| command::config_dir(&process.command)).map(str::to_owned);
     let unit = group.iter().find_map(|process| process.unit.clone()).filter(|unit| {
-        !HOSTS_OF_OTHERS.iter().any(|host| unit.starts_with(host)) && facts.units.iter().any(|known| known.name == *unit)
+        !HOSTS_OF_OTHERS.iter().any(|host| unit.starts_with(host))
+            && facts.units.iter().any(|known| known.name == *unit)
     });
     let pids: Vec<u32> = group.iter().map(|process| process.pid).collect();
     let config_dir = told.clone().map(without_slash);
@@ -196,7 +198,16 @@ fn add_processes(facts: &Facts, engines: &mut Vec<EngineRef>, group: &[&EnginePr
     let name = unit.as_deref().map_or(product.slug(), |unit| unit.trim_end_matches(".service")).to_owned();
     let config_dir = config_dir.unwrap_or_else(|| default_config_dir(product, home.as_deref()));
     let found_by = vec!["process".to_owned()];
-    engines.push(EngineRef { name, product: Some(product), unit, config_dir, home, pids, found_by, ..EngineRef::default() });
+    engines.push(EngineRef {
+        name,
+        product: Some(product),
+        unit,
+        config_dir,
+        home,
+        pids,
+        found_by,
+        ..EngineRef::default()
+    });
 }
 
 fn add_package(engines: &mut Vec<EngineRef>, package: &str) {
@@ -289,8 +300,18 @@ mod tests {
             units: vec![unit("elasticsearch.service", PACKAGED)],
             packages: vec![package("elasticsearch", "8.14.1")],
             processes: vec![
-                process(20, 10, Some("elasticsearch.service"), "java --module-path /usr/share/elasticsearch/lib -m org.elasticsearch.server/org.elasticsearch.bootstrap.Elasticsearch"),
-                process(10, 1, Some("elasticsearch.service"), "java -Dcli.name=server -Des.path.home=/usr/share/elasticsearch -Des.path.conf=/etc/elasticsearch org.elasticsearch.launcher.CliToolLauncher"),
+                process(
+                    20,
+                    10,
+                    Some("elasticsearch.service"),
+                    "java --module-path /usr/share/elasticsearch/lib -m org.elasticsearch.server/org.elasticsearch.bootstrap.Elasticsearch",
+                ),
+                process(
+                    10,
+                    1,
+                    Some("elasticsearch.service"),
+                    "java -Dcli.name=server -Des.path.home=/usr/share/elasticsearch -Des.path.conf=/etc/elasticsearch org.elasticsearch.launcher.CliToolLauncher",
+                ),
             ],
             ..Facts::default()
         };
@@ -310,7 +331,12 @@ mod tests {
         let facts = Facts {
             units: vec![unit("elasticsearch@a.service", template), unit("elasticsearch@b.service", template)],
             packages: vec![package("elasticsearch", "1:7.17.28-1")],
-            processes: vec![process(5, 1, Some("elasticsearch@b.service"), "java -Des.path.home=/usr/share/elasticsearch -Des.path.conf=/etc/elasticsearch/b org.elasticsearch.bootstrap.Elasticsearch")],
+            processes: vec![process(
+                5,
+                1,
+                Some("elasticsearch@b.service"),
+                "java -Des.path.home=/usr/share/elasticsearch -Des.path.conf=/etc/elasticsearch/b org.elasticsearch.bootstrap.Elasticsearch",
+            )],
             ..Facts::default()
         };
         let engines = found(&facts);
@@ -327,24 +353,37 @@ mod tests {
     fn a_tarball_started_by_hand_beside_a_package_that_does_not_run() {
         let mut facts = Facts {
             packages: vec![package("opensearch", "2.19.1")],
-            processes: vec![process(7, 6, None, "/opt/es/jdk/bin/java -Des.path.home=/opt/es -Des.path.conf=/opt/es/config org.elasticsearch.bootstrap.Elasticsearch -Ehttp.port=9201")],
+            processes: vec![process(
+                7,
+                6,
+                None,
+                "/opt/es/jdk/bin/java -Des.path.home=/opt/es -Des.path.conf=/opt/es/config org.elasticsearch.bootstrap.Elasticsearch -Ehttp.port=9201",
+            )],
             ..Facts::default()
         };
         let wants = wanted(&facts);
         assert!(wants.listings.contains(&"/opt/es/lib".to_owned()));
         assert!(wants.files.contains(&"/opt/es/config/elasticsearch.yml".to_owned()));
-        facts.listings.insert("/opt/es/lib".to_owned(), vec!["elasticsearch-core-7.10.2.jar".to_owned(), "elasticsearch-7.10.2.jar".to_owned()]);
+        facts.listings.insert(
+            "/opt/es/lib".to_owned(),
+            vec!["elasticsearch-core-7.10.2.jar".to_owned(), "elasticsearch-7.10.2.jar".to_owned()],
+        );
         let engines = found(&facts);
         assert_eq!(engines.len(), 2);
         assert_eq!((engines[0].name.as_str(), engines[0].version.as_deref()), ("elasticsearch", Some("7.10.2")));
-        assert_eq!((engines[1].name.as_str(), engines[1].found_by.as_slice()), ("opensearch", &["package".to_owned()][..]));
+        assert_eq!(
+            (engines[1].name.as_str(), engines[1].found_by.as_slice()),
+            ("opensearch", &["package".to_owned()][..])
+        );
     }
 
     #[test]
     fn the_environment_file_moves_the_configuration() {
         let mut facts = Facts { units: vec![unit("elasticsearch.service", PACKAGED)], ..Facts::default() };
         assert!(wanted(&facts).files.contains(&"/etc/default/elasticsearch".to_owned()));
-        facts.files.insert("/etc/default/elasticsearch".to_owned(), FileFact::Text("ES_PATH_CONF=/srv/es/\n".to_owned()));
+        facts
+            .files
+            .insert("/etc/default/elasticsearch".to_owned(), FileFact::Text("ES_PATH_CONF=/srv/es/\n".to_owned()));
         facts.files.insert("/etc/elasticsearch/elasticsearch.yml".to_owned(), FileFact::Missing);
         assert!(wanted(&facts).files.contains(&"/srv/es/elasticsearch.yml".to_owned()));
         assert_eq!(found(&facts)[0].config_dir, "/srv/es");
@@ -365,7 +404,9 @@ mod tests {
     fn configuration_left_behind_is_seen_and_nothing_is_nothing() {
         assert_eq!(discover(&Facts::default()), Engines::default());
         let mut facts = Facts::default();
-        facts.files.insert("/etc/elasticsearch/elasticsearch.yml".to_owned(), FileFact::Unreadable("denied".to_owned()));
+        facts
+            .files
+            .insert("/etc/elasticsearch/elasticsearch.yml".to_owned(), FileFact::Unreadable("denied".to_owned()));
         assert_eq!(found(&facts)[0].found_by, ["config"]);
     }
 
@@ -385,7 +426,14 @@ mod tests {
 
     #[test]
     fn two_by_hand_get_two_names() {
-        let run = |pid, conf: &str| process(pid, 1, Some("cron.service"), &format!("java -Des.path.conf={conf} org.elasticsearch.bootstrap.Elasticsearch"));
+        let run = |pid, conf: &str| {
+            process(
+                pid,
+                1,
+                Some("cron.service"),
+                &format!("java -Des.path.conf={conf} org.elasticsearch.bootstrap.Elasticsearch"),
+            )
+        };
         let facts = Facts { processes: vec![run(8, "/a"), run(9, "/b")], ..Facts::default() };
         let names: Vec<String> = found(&facts).into_iter().map(|engine| engine.name).collect();
         assert_eq!(names, ["elasticsearch", "elasticsearch-9"]);

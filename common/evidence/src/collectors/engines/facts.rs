@@ -6,8 +6,13 @@
 use std::collections::BTreeMap;
 
 /// Directories of system units, the one that wins first.
-pub static UNIT_DIRS: &[&str] =
-    &["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+pub static UNIT_DIRS: &[&str] = &[
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
 
 /// Names of the packages that hold an engine, to be asked of `dpkg-query` and `rpm`.
 pub static PACKAGES: &[&str] =

@@ -40,7 +40,9 @@ pub(super) fn read(name: &str, text: &str) -> UnitText {
 impl UnitText {
     /// The value of a variable: the environment files win over `Environment=`, as in systemd.
     pub(super) fn variable<'a>(&'a self, name: &str, files: &'a [(String, String)]) -> Option<&'a str> {
-        let last = |list: &'a [(String, String)]| list.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let last = |list: &'a [(String, String)]| {
+            list.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        };
         last(files).or_else(|| last(&self.environment)).filter(|value| !value.is_empty())
     }
 
@@ -72,7 +74,11 @@ impl UnitText {
 }
 
 fn product_of(home: &str) -> Product {
-    if home.contains("opensearch") || home.contains("wazuh-indexer") { Product::Opensearch } else { Product::Elasticsearch }
+    if home.contains("opensearch") || home.contains("wazuh-indexer") {
+        Product::Opensearch
+    } else {
+        Product::Elasticsearch
+    }
 }
 
 /// Variables of an environment file: `KEY=value` lines, quotes removed, comments skipped.
