@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The controller: identity, ingest, probes, diagnosis and the operators' API, wired together.
+
+pub mod access;
+pub mod authority;
+pub mod config;
+pub mod evidence_log;
+pub mod init;
+pub mod registry;
+
+mod api;
+mod clock;
+mod core;
+mod diagnosis;
+mod ingest;
+mod live;
+mod pictures;
+mod question;
+mod server;
+
+pub use config::Config;
+pub use server::{Controller, StartError};

@@ -1,0 +1,119 @@
+//! `/etc/dialtone/controller.yaml`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the configuration is unless told otherwise.
+pub const DEFAULT_PATH: &str = "/etc/dialtone/controller.yaml";
+/// Where the state is unless told otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/dialtone-controller";
+
+/// The configuration. Every key may be left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port for agents and operators, for example `[::]:7443` (IPv6 and IPv4).
+    pub listen: String,
+    /// The CA and the store.
+    pub state_dir: PathBuf,
+    /// Host names and addresses that stand in the controller's certificate.
+    pub names: Vec<String>,
+    /// Seconds a certificate is good for.
+    pub certificate_seconds: u64,
+    /// Milliseconds a diagnosis waits for agents to read their sources again.
+    pub refresh_ms: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "[::]:7443".to_owned(),
+            state_dir: PathBuf::from(DEFAULT_STATE_DIR),
+            names: Vec::new(),
+            certificate_seconds: 86_400,
+            refresh_ms: 400,
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is none.
+    #[error("there is no {}: run dialtone-controller init first", .0.display())]
+    Missing(PathBuf),
+    /// The file cannot be read.
+    #[error("cannot read {}", .0.display())]
+    Io(PathBuf, #[source] io::Error),
+    /// Not the YAML it should be.
+    #[error("{} is not a valid configuration", .0.display())]
+    Yaml(PathBuf, #[source] serde_yaml::Error),
+    /// The validity is too short to renew in, or too long to mean anything.
+    #[error("certificate_seconds is {0}: give 10 to 2592000")]
+    Validity(u64),
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ConfigError::Missing(path.to_owned()),
+            _ => ConfigError::Io(path.to_owned(), source),
+        })?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        // An empty document is null, not a mapping.
+        let config: Option<Self> =
+            serde_yaml::from_str(text).map_err(|source| ConfigError::Yaml(path.to_owned(), source))?;
+        let config = config.unwrap_or_default();
+        if !(10..=2_592_000).contains(&config.certificate_seconds) {
+            return Err(ConfigError::Validity(config.certificate_seconds));
+        }
+        Ok(config)
+    }
+
+    /// The directory of the CA's certificate and key.
+    pub fn ca_dir(&self) -> PathBuf {
+        self.state_dir.join("ca")
+    }
+
+    /// The directory of the store.
+    pub fn store_dir(&self) -> PathBuf {
+        self.state_dir.join("store")
+    }
+
+    /// How long a certificate is good for.
+    pub fn validity(&self) -> Duration {
+        Duration::from_secs(self.certificate_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("controller.yaml"))
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        assert_eq!(parse("").unwrap(), Config::default());
+        let config = parse("listen: 127.0.0.1:1\nnames: [a, 10.0.0.5]\n").unwrap();
+        assert_eq!((config.listen.as_str(), config.names.len()), ("127.0.0.1:1", 2));
+        assert_eq!(config.validity(), Duration::from_secs(86_400));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = parse("listn: x\n").unwrap_err();
+        let ConfigError::Yaml(_, source) = error else { panic!("{error:?}") };
+        assert!(source.to_string().contains("listn"), "{source}");
+        assert!(matches!(parse("certificate_seconds: 1\n"), Err(ConfigError::Validity(1))));
+    }
+}

@@ -1,0 +1,108 @@
+//! What all services share.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use controller_store::StoreError;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tracing::error;
+
+use crate::access::Revoked;
+use crate::authority::{Authority, AuthorityError};
+use crate::config::Config;
+use crate::evidence_log::{EvidenceLog, EvidenceLogError};
+use crate::live::Live;
+use crate::registry::{Registry, RegistryError};
+
+/// The parts of a running controller.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) authority: Authority,
+    pub(crate) registry: Registry,
+    pub(crate) evidence: EvidenceLog,
+    pub(crate) live: Arc<Live>,
+    pub(crate) revoked: Arc<Revoked>,
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Runs something that blocks, off the runtime's own threads.
+pub(crate) async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Status>
+where
+    T: Send + 'static,
+    E: Into<Status> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(panic) => {
+            error!(%panic, "a task failed");
+            Err(Status::internal("the controller failed; its log says more"))
+        }
+    }
+}
+
+/// An error with its sources, for a caller; what happened on the controller's disk is logged too.
+fn internal(error: &dyn Error) -> Status {
+    let text = chain(error);
+    error!(error = %text, "a request failed");
+    Status::internal(text)
+}
+
+/// An error and its sources in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+fn of_store(error: &StoreError) -> Status {
+    match error {
+        StoreError::DiskFull { .. } => {
+            error!(%error, "nothing can be stored");
+            Status::resource_exhausted(error.to_string())
+        }
+        StoreError::Conflict { .. } => Status::aborted(error.to_string()),
+        StoreError::InUse { .. } | StoreError::Limit(_) | StoreError::Engine { .. } => internal(error),
+    }
+}
+
+impl From<RegistryError> for Status {
+    fn from(error: RegistryError) -> Self {
+        match &error {
+            RegistryError::UnknownToken | RegistryError::ExpiredToken(_) | RegistryError::WrongNode(_) => {
+                Status::permission_denied(error.to_string())
+            }
+            RegistryError::NameTaken(_) => Status::already_exists(error.to_string()),
+            RegistryError::Unknown(_) => Status::not_found(error.to_string()),
+            RegistryError::Ttl => Status::invalid_argument(error.to_string()),
+            RegistryError::Random(_) | RegistryError::Entry(_) => internal(&error),
+            RegistryError::Store(error) => of_store(error),
+        }
+    }
+}
+
+impl From<EvidenceLogError> for Status {
+    fn from(error: EvidenceLogError) -> Self {
+        match &error {
+            EvidenceLogError::Store(error) => of_store(error),
+            EvidenceLogError::TooManyStates(_) => Status::resource_exhausted(error.to_string()),
+            EvidenceLogError::Encode(_) => internal(&error),
+        }
+    }
+}
+
+impl From<AuthorityError> for Status {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::Registry(error) => error.into(),
+            AuthorityError::Revoked(_) => Status::permission_denied(error.to_string()),
+            AuthorityError::Ca(_) | AuthorityError::Credentials(_) => Status::invalid_argument(chain(&error)),
+            AuthorityError::Key(_) => internal(&error),
+        }
+    }
+}

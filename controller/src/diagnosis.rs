@@ -1,0 +1,271 @@
+//! One question: resolve, ask the agents concerned, probe, build the picture, judge.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common_model::{Diagnosis, Endpoint, EvidenceId, NodeName, Probe, Symptom};
+use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
+use common_tls::server::PeerInfo;
+use controller_correlate::{NodePicture, Picture, Resolution};
+use futures::future::{join, join_all};
+use proto::v1;
+use proto::v1::diagnose_question::Message;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::{Status, Streaming};
+use tracing::info;
+
+use crate::access::unusable;
+use crate::clock::now;
+use crate::core::{Core, blocking};
+use crate::question;
+
+/// For the request itself.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the caller's own probes.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(15);
+/// For agents, when probes take as long anyway.
+const REFRESH_LIMIT: Duration = Duration::from_secs(10);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most probes a caller may hand in.
+const MAX_CALLER_PROBES: usize = 1024;
+/// The most of a client's output that is looked at, in characters.
+const MAX_CLIENT_ERROR: usize = 64 * 1024;
+
+const CONTROLLER: &str = "controller";
+const HERE: &str = "here";
+
+type Replies = mpsc::Sender<Result<v1::DiagnoseReply, Status>>;
+
+/// Answers one call.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    peer: PeerInfo,
+    mut questions: Streaming<v1::DiagnoseQuestion>,
+    replies: Replies,
+) {
+    let entry = core.live.enter(&peer.peer.serial);
+    let answered = tokio::select! {
+        answered = answer(&core, &mut questions, &replies) => answered,
+        () = entry.cut.cancelled() => {
+            Err(unusable(&peer, &core.revoked).unwrap_or_else(|| Status::cancelled("the call was cut")))
+        }
+        () = core.stopping.cancelled() => Err(Status::unavailable("the controller is stopping")),
+        () = replies.closed() => return,
+    };
+    if let Err(status) = answered {
+        // The caller may be gone; then nobody needs the reason.
+        drop(replies.try_send(Err(status)));
+    }
+}
+
+async fn answer(
+    core: &Arc<Core>,
+    questions: &mut Streaming<v1::DiagnoseQuestion>,
+    replies: &Replies,
+) -> Result<(), Status> {
+    let first = timeout(REQUEST_TIMEOUT, questions.message()).await;
+    let first = first.map_err(|_| Status::deadline_exceeded("no request came"))??.and_then(|first| first.message);
+    let Some(Message::Request(request)) = first else {
+        return Err(Status::invalid_argument("the first message has to be the request"));
+    };
+    let started = Instant::now();
+    let from_controller = vantages(&request)?;
+    let endpoints = blocking({
+        let (core, texts) = (Arc::clone(core), request.endpoints.clone());
+        move || question::endpoints(&core, &texts)
+    })
+    .await?;
+    let asked = join_all(endpoints.into_iter().map(|endpoint| Asked::new(core, endpoint))).await;
+    let asked = asked.into_iter().collect::<Result<Vec<_>, Status>>()?;
+
+    let caller = caller_probes(questions, request.caller_probes);
+    let looking = look(core, &asked, &request, from_controller, replies);
+    let (caller, reports) = join(caller, looking).await;
+    let caller = caller?;
+
+    let client_error = Some(request.client_error.chars().take(MAX_CLIENT_ERROR).collect::<String>());
+    let client_error = client_error.filter(|text| !text.trim().is_empty());
+    let alone = asked.len() == 1;
+    for (asked, report) in asked.into_iter().zip(reports) {
+        let mine = caller.iter().filter(|probe| alone || asked.is_about(probe)).cloned().collect();
+        let diagnosis = judge(core, asked, report, mine, client_error.clone(), started).await?;
+        let diagnosis_json = serde_json::to_vec(&diagnosis).map_err(|error| Status::internal(error.to_string()))?;
+        send(replies, v1::diagnose_reply::Message::DiagnosisJson(diagnosis_json)).await?;
+    }
+    Ok(())
+}
+
+/// Whether the controller itself has to probe.
+fn vantages(request: &v1::DiagnoseRequest) -> Result<bool, Status> {
+    let unknown = request.from.iter().find(|from| *from != CONTROLLER && *from != HERE);
+    match unknown {
+        Some(other) => Err(Status::invalid_argument(format!(
+            "{:?} is no vantage: probes are made from \"controller\" and from \"here\"",
+            other.chars().take(80).collect::<String>()
+        ))),
+        None => Ok(request.from.is_empty() || request.from.iter().any(|from| from == CONTROLLER)),
+    }
+}
+
+/// One endpoint with the nodes it may be about.
+struct Asked {
+    endpoint: Endpoint,
+    addresses: Vec<IpAddr>,
+    concerned: Vec<NodeName>,
+    outlines: Vec<NodePicture>,
+}
+
+impl Asked {
+    async fn new(core: &Arc<Core>, endpoint: Endpoint) -> Result<Self, Status> {
+        let addresses = resolve(&endpoint).await;
+        let (core, key) = (Arc::clone(core), (endpoint.clone(), addresses.clone()));
+        let (concerned, outlines) = blocking(move || question::concerned(&core, &key.0, &key.1)).await?;
+        Ok(Self { endpoint, addresses, concerned, outlines })
+    }
+
+    fn is_about(&self, probe: &Probe) -> bool {
+        let address = probe.address.is_none_or(|address| self.addresses.contains(&address));
+        probe.port == self.endpoint.port && address
+    }
+}
+
+async fn resolve(endpoint: &Endpoint) -> Vec<IpAddr> {
+    if let Some(address) = endpoint.address() {
+        return vec![address];
+    }
+    let lookup = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
+    match timeout(RESOLVE_TIMEOUT, lookup).await {
+        Ok(Ok(found)) => found.map(|socket| socket.ip()).collect(),
+        // The probe resolves again and says why it cannot.
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// Asks the agents concerned to look again while the controller probes. Agents have the configured time; where the probes
+/// take longer, they have as long.
+async fn look(
+    core: &Arc<Core>,
+    asked: &[Asked],
+    request: &v1::DiagnoseRequest,
+    from_controller: bool,
+    replies: &Replies,
+) -> Vec<Option<ProbeReport>> {
+    let wait = if request.refresh_ms == 0 { core.config.refresh_ms } else { request.refresh_ms };
+    let deadline = Instant::now() + Duration::from_millis(u64::from(wait)).min(REFRESH_LIMIT);
+    let mut refresh = std::pin::pin!(refresh(core, asked, replies));
+    let mut probes = std::pin::pin!(join_all(asked.iter().map(|asked| async {
+        // "localhost" means the caller's machine, not ours.
+        let foreign = asked.endpoint.is_loopback() && request.caller_probes;
+        if !from_controller || foreign {
+            return None;
+        }
+        progress(replies, format!("probing {} from the controller", asked.endpoint)).await;
+        Some(probe_endpoint(&asked.endpoint, CONTROLLER, &Limits::default()).await)
+    })));
+    tokio::select! {
+        () = &mut refresh => probes.await,
+        reports = &mut probes => {
+            // Not in time: the evidence says how old it is.
+            drop(timeout_at(deadline, refresh).await);
+            reports
+        }
+    }
+}
+
+async fn refresh(core: &Arc<Core>, asked: &[Asked], replies: &Replies) {
+    let mut nodes: Vec<&NodeName> = asked.iter().flat_map(|asked| &asked.concerned).collect();
+    nodes.sort();
+    nodes.dedup();
+    join_all(nodes.into_iter().map(|node| async move {
+        let Some(agent) = core.live.agent(node) else { return };
+        progress(replies, format!("{node} reads its sources again")).await;
+        if !agent.refresh(REFRESH_LIMIT).await {
+            info!(%node, "the agent did not read its sources again in time");
+        }
+    }))
+    .await;
+}
+
+async fn caller_probes(questions: &mut Streaming<v1::DiagnoseQuestion>, expected: bool) -> Result<Vec<Probe>, Status> {
+    if !expected {
+        return Ok(Vec::new());
+    }
+    let next = timeout(CALLER_TIMEOUT, questions.message()).await;
+    let next = next.map_err(|_| Status::deadline_exceeded("the caller's probes did not come"))??;
+    let Some(Message::Probes(v1::CallerProbes { probes_json })) = next.and_then(|next| next.message) else {
+        return Err(Status::invalid_argument("the second message has to be the caller's probes"));
+    };
+    if probes_json.len() > MAX_CALLER_PROBES {
+        return Err(Status::invalid_argument(format!("more than {MAX_CALLER_PROBES} probes")));
+    }
+    let probes = probes_json.iter().enumerate().map(|(n, json)| {
+        let probe: Probe = serde_json::from_slice(json)
+            .map_err(|error| Status::invalid_argument(format!("probe {n} cannot be read: {error}")))?;
+        // Whatever it says, it was made by the caller.
+        Ok(Probe { id: EvidenceId::of_probe(HERE, n), vantage: HERE.to_owned(), ..probe })
+    });
+    probes.collect()
+}
+
+async fn judge(
+    core: &Arc<Core>,
+    asked: Asked,
+    report: Option<ProbeReport>,
+    caller: Vec<Probe>,
+    client_error: Option<String>,
+    started: Instant,
+) -> Result<Diagnosis, Status> {
+    let core = Arc::clone(core);
+    let mut diagnosis = blocking(move || {
+        let mut nodes: BTreeMap<NodeName, NodePicture> =
+            asked.outlines.into_iter().map(|node| (node.name.clone(), node)).collect();
+        for name in &asked.concerned {
+            nodes.insert(name.clone(), core.picture(name)?);
+        }
+        let resolution = resolution(report.as_ref(), &caller);
+        let mut probes = report.map(|report| report.probes).unwrap_or_default();
+        probes.extend(caller);
+        let picture = Picture { at: now(), endpoint: asked.endpoint, resolution, probes, client_error, nodes };
+        let diagnosis = controller_diagnose::diagnose(&picture);
+        Ok::<_, Status>(controller_remedy::with_remedies(diagnosis, &picture))
+    })
+    .await?;
+    diagnosis.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    info!(endpoint = %diagnosis.endpoint.host, port = diagnosis.endpoint.port, cause = %diagnosis.verdict.cause,
+        elapsed_ms = diagnosis.elapsed_ms, "diagnosed");
+    Ok(diagnosis)
+}
+
+/// What the host resolved to at all vantages together.
+fn resolution(report: Option<&ProbeReport>, caller: &[Probe]) -> Resolution {
+    let mut addresses = match report.map(|report| &report.resolution) {
+        Some(Resolved::Addresses(addresses)) => addresses.clone(),
+        Some(Resolved::Failed(_)) | None => Vec::new(),
+    };
+    for address in caller.iter().filter_map(|probe| probe.address) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if !addresses.is_empty() {
+        return Resolution::Addresses(addresses);
+    }
+    match (report.map(|report| &report.resolution), caller.iter().find(|probe| probe.outcome == Symptom::Unresolved)) {
+        (Some(Resolved::Failed(why)), _) => Resolution::Failed(why.clone()),
+        (_, Some(probe)) => Resolution::Failed(probe.message.clone()),
+        _ => Resolution::NotTried,
+    }
+}
+
+async fn progress(replies: &Replies, line: String) {
+    // Who does not listen misses nothing but this line.
+    drop(send(replies, v1::diagnose_reply::Message::Progress(line)).await);
+}
+
+async fn send(replies: &Replies, message: v1::diagnose_reply::Message) -> Result<(), Status> {
+    let reply = v1::DiagnoseReply { message: Some(message) };
+    replies.send(Ok(reply)).await.map_err(|_| Status::cancelled("the caller is gone"))
+}

@@ -1,0 +1,128 @@
+//! From what was asked to endpoints: an endpoint as it is, a node or a cluster by its engines, nothing by every engine.
+
+use std::net::IpAddr;
+
+use common_model::{Endpoint, NodeName, Scheme};
+use controller_correlate::target::outside_addresses;
+use controller_correlate::{EngineView, NodePicture};
+use tonic::Status;
+
+use crate::core::Core;
+
+/// Endpoints that one call may ask about.
+pub(crate) const MAX_ENDPOINTS: usize = 64;
+const DEFAULT_HTTP_PORT: u16 = 9200;
+const CLUSTER_NAME: &[&str] = &["cluster.name"];
+const TLS_ENABLED: [&[&str]; 2] = [&["xpack.security.http.ssl.enabled"], &["plugins.security.ssl.http.enabled"]];
+
+/// The endpoints meant by these texts. Blocking.
+pub(crate) fn endpoints(core: &Core, texts: &[String]) -> Result<Vec<Endpoint>, Status> {
+    let mut endpoints = Vec::new();
+    if texts.is_empty() {
+        for node in core.known_nodes()? {
+            endpoints.extend(of_node(&core.picture(&node)?, |_| true));
+        }
+        if endpoints.is_empty() {
+            return Err(Status::not_found("no engine is known: name an endpoint, for example http://es-1:9200"));
+        }
+    }
+    for text in texts {
+        endpoints.extend(of_text(core, text)?);
+    }
+    if endpoints.len() > MAX_ENDPOINTS {
+        let count = endpoints.len();
+        return Err(Status::invalid_argument(format!(
+            "{count} endpoints are more than {MAX_ENDPOINTS}: name some of them"
+        )));
+    }
+    Ok(endpoints)
+}
+
+fn of_text(core: &Core, text: &str) -> Result<Vec<Endpoint>, Status> {
+    let endpoint: Endpoint = text.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
+    // Who gives a scheme or a port means that, even where a node has the same name.
+    if endpoint.host != text.trim().to_ascii_lowercase() || endpoint.address().is_some() || endpoint.is_loopback() {
+        return Ok(vec![endpoint]);
+    }
+    let nodes = core.known_nodes()?;
+    let mut found = Vec::new();
+    match nodes.iter().find(|node| node.as_str() == endpoint.host) {
+        Some(node) => found.extend(of_node(&core.picture(node)?, |_| true)),
+        None => {
+            for node in &nodes {
+                let in_cluster = |engine: &EngineView| cluster_name(engine).as_deref() == Some(text.trim());
+                found.extend(of_node(&core.picture(node)?, in_cluster));
+            }
+        }
+    }
+    Ok(if found.is_empty() { vec![endpoint] } else { found })
+}
+
+fn cluster_name(engine: &EngineView) -> Option<String> {
+    engine.effective(CLUSTER_NAME)?.value()
+}
+
+/// The HTTP endpoints of a node's engines, at the address clients elsewhere would use.
+fn of_node(node: &NodePicture, wanted: impl Fn(&EngineView) -> bool) -> Vec<Endpoint> {
+    let host = client_address(node).map_or_else(|| node.name.to_string(), |address| address.to_string());
+    let engines = EngineView::all(node).unwrap_or_default();
+    let wanted = engines.iter().filter(|engine| wanted(engine));
+    wanted.map(|engine| Endpoint { scheme: scheme(engine), host: host.clone(), port: port(engine) }).collect()
+}
+
+/// IPv4 first: it is what people write.
+fn client_address(node: &NodePicture) -> Option<IpAddr> {
+    let addresses = outside_addresses(node);
+    addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
+}
+
+fn scheme(engine: &EngineView) -> Option<Scheme> {
+    let enabled = TLS_ENABLED
+        .iter()
+        .any(|key| engine.effective(key).and_then(|setting| setting.value()).is_some_and(|value| value == "true"));
+    Some(if enabled { Scheme::Https } else { Scheme::Http })
+}
+
+/// The port it listens on, else the first it would take.
+fn port(engine: &EngineView) -> u16 {
+    let (http, transport) = (engine.http_ports().unwrap_or_default(), engine.transport_ports().unwrap_or_default());
+    let listening = engine.http_listeners(&http, &transport).unwrap_or_default();
+    let configured = || http.first().map_or(DEFAULT_HTTP_PORT, |range| *range.start());
+    listening.first().map_or_else(configured, |listener| listener.port)
+}
+
+/// The nodes an endpoint may be about, and the rest only in outline. Blocking.
+pub(crate) fn concerned(
+    core: &Core,
+    endpoint: &Endpoint,
+    addresses: &[IpAddr],
+) -> Result<(Vec<NodeName>, Vec<NodePicture>), Status> {
+    use controller_correlate::{Picture, Resolution, Target};
+
+    let mut outlines = Vec::new();
+    for node in core.known_nodes()? {
+        outlines.push(core.outline(&node)?);
+    }
+    let resolution = match addresses {
+        [] => Resolution::NotTried,
+        found => Resolution::Addresses(found.to_vec()),
+    };
+    let picture = Picture {
+        at: crate::clock::now(),
+        endpoint: endpoint.clone(),
+        resolution,
+        probes: Vec::new(),
+        client_error: None,
+        nodes: outlines.into_iter().map(|node| (node.name.clone(), node)).collect(),
+    };
+    let mut names = match Target::of(&picture) {
+        Target::Node(found) => vec![found.node.name.clone()],
+        Target::Ambiguous(names) => names,
+        Target::Unknown => picture.nodes.keys().cloned().collect(),
+    };
+    names.truncate(MAX_CONCERNED);
+    Ok((names, picture.nodes.into_values().collect()))
+}
+
+/// Nodes whose evidence is read whole, and asked for anew, for one endpoint.
+const MAX_CONCERNED: usize = 32;

@@ -1,0 +1,239 @@
+//! A running controller: opened, listening, and stopped again.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common_tls::ca::{Ca, CaError};
+use common_tls::dial::UnusableCredentials;
+use common_tls::server::{Incoming, ServerTls, accept};
+use common_tls::{Credentials, Identity};
+use controller_store::{SledStore, Store, StoreError};
+use proto::v1::agent_server::AgentServer;
+use proto::v1::enrollment_server::EnrollmentServer;
+use proto::v1::operator_server::OperatorServer;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::Server;
+use tracing::{error, info, warn};
+
+use crate::access::{AccessLayer, Revoked};
+use crate::api::agent::AgentApi;
+use crate::api::enrollment::EnrollmentApi;
+use crate::api::operator::OperatorApi;
+use crate::authority::{Authority, AuthorityError};
+use crate::clock::now;
+use crate::config::Config;
+use crate::core::{Core, blocking, chain};
+use crate::evidence_log::EvidenceLog;
+use crate::live::Live;
+use crate::registry::{Registry, RegistryError};
+
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls under way at once on one connection.
+const MAX_CALLS: u32 = 32;
+/// The most bytes of a request's headers.
+const MAX_HEADERS: u32 = 16 * 1024;
+/// How long calls under way may take once the controller is told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// The longest sleep before the own certificate is looked at again; clocks jump.
+const RENEWAL_CHECK: Duration = Duration::from_secs(60);
+
+/// Why a controller does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no CA.
+    #[error("there is no CA in {}: run dialtone-controller init first", .0.display())]
+    NoCa(PathBuf),
+    /// The CA cannot be used.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The own certificate cannot be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The own certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] UnusableCredentials),
+    /// The port cannot be had.
+    #[error("cannot listen on {0}")]
+    Listen(String, #[source] io::Error),
+}
+
+/// A running controller. Dropped without [`Controller::shutdown`], it stops at once.
+pub struct Controller {
+    core: Arc<Core>,
+    store: Arc<dyn Store>,
+    local_addr: SocketAddr,
+    tasks: JoinSet<()>,
+}
+
+impl Controller {
+    /// Opens the store, makes the controller's certificate and listens. The CA has to be there.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let ca_dir = config.ca_dir();
+        if !Ca::exists(&ca_dir) {
+            return Err(StartError::NoCa(ca_dir));
+        }
+        let ca = Ca::load(&ca_dir)?;
+        let store = open_store(&config)?;
+        let registry = Registry::new(Arc::clone(&store));
+        let core = Arc::new(Core {
+            authority: Authority::new(ca, config.clone(), registry.clone()),
+            evidence: EvidenceLog::new(Arc::clone(&store)),
+            live: Arc::new(Live::default()),
+            revoked: Arc::new(Revoked::new(registry.revoked(now())?)),
+            stopping: CancellationToken::new(),
+            registry,
+            config,
+        });
+        let own = core.authority.own_credentials()?;
+        let tls = Arc::new(ServerTls::new(&own)?);
+        let listener = listen(&core.config.listen).await?;
+        let local_addr =
+            listener.local_addr().map_err(|source| StartError::Listen(core.config.listen.clone(), source))?;
+        let mut tasks = JoinSet::new();
+        serve(&core, accept(listener, Arc::clone(&tls)), &mut tasks);
+        tasks.spawn(keep_certificate(Arc::clone(&core), tls, own));
+        info!(%local_addr, "listening");
+        Ok(Self { core, store, local_addr, tasks })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The CA's certificate, PEM.
+    pub fn ca_pem(&self) -> &str {
+        self.core.authority.ca_pem()
+    }
+
+    /// A key and certificate for an agent or operator in the same process.
+    pub async fn issue(&self, identity: &Identity) -> Result<Credentials, Status> {
+        let (core, identity) = (Arc::clone(&self.core), identity.clone());
+        blocking(move || core.authority.credentials(&identity)).await
+    }
+
+    /// True when the store answers; the watchdog's question.
+    pub async fn is_alive(&self) -> bool {
+        let store = Arc::clone(&self.store);
+        let read = tokio::task::spawn_blocking(move || store.get("registry", "alive").is_ok());
+        read.await.unwrap_or(false)
+    }
+
+    /// Tells agents and callers to go, waits a few seconds for calls under way, and closes the store.
+    pub async fn shutdown(mut self) {
+        self.core.stopping.cancel();
+        let drained = tokio::time::timeout(DRAIN, async { while self.tasks.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            warn!("some calls did not end in time");
+            self.tasks.shutdown().await;
+        }
+        info!("stopped");
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.core.stopping.cancel();
+    }
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    let (store, report) = SledStore::open(&config.store_dir())?;
+    for snapshot in &report.removed_snapshots {
+        warn!(path = %snapshot.display(), "removed a half-written snapshot of the store");
+    }
+    if let Some(quarantined) = &report.quarantined {
+        error!(
+            path = %quarantined.display(),
+            "the store was damaged and has been moved away; an empty one was begun. Agents send their state again; tokens, \
+             revocations and the change log are lost"
+        );
+    }
+    Ok(Arc::new(store))
+}
+
+/// Binds the address. `[::]` means every address, IPv4 included, also on a host without IPv6.
+async fn listen(address: &str) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Listen(address.to_owned(), source);
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(source) => match address.parse::<SocketAddr>() {
+            Ok(SocketAddr::V6(v6)) if v6.ip().is_unspecified() && no_ipv6(&source) => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, v6.port())).await.map_err(failed)
+            }
+            _ => Err(failed(source)),
+        },
+    }
+}
+
+fn no_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error();
+    errno == Some(Errno::AFNOSUPPORT.raw_os_error()) || errno == Some(Errno::ADDRNOTAVAIL.raw_os_error())
+}
+
+/// Two routers that share nothing but the table: who enrols can reach nothing else.
+fn serve(core: &Arc<Core>, incoming: Incoming, tasks: &mut JoinSet<()>) {
+    let access = AccessLayer(Arc::clone(&core.revoked));
+    let stopping = core.stopping.clone();
+    let members = builder()
+        .layer(access.clone())
+        .add_service(AgentServer::new(AgentApi(Arc::clone(core))))
+        .add_service(OperatorServer::new(OperatorApi(Arc::clone(core))))
+        .serve_with_incoming_shutdown(incoming.authenticated, stopping.clone().cancelled_owned());
+    let newcomers = builder()
+        .layer(access)
+        .add_service(EnrollmentServer::new(EnrollmentApi::new(Arc::clone(core))))
+        .serve_with_incoming_shutdown(incoming.enrolling, stopping.cancelled_owned());
+    tasks.spawn(async move { ended("members", members.await) });
+    tasks.spawn(async move { ended("newcomers", newcomers.await) });
+}
+
+fn builder() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(Some(MAX_CALLS))
+        .http2_max_header_list_size(Some(MAX_HEADERS))
+}
+
+fn ended(which: &str, result: Result<(), tonic::transport::Error>) {
+    if let Err(error) = result {
+        error!(which, error = %chain(&error), "a server ended");
+    }
+}
+
+/// Renews the controller's own certificate at half of its life.
+async fn keep_certificate(core: Arc<Core>, tls: Arc<ServerTls>, mut own: Credentials) {
+    loop {
+        let left = Duration::from_millis(u64::try_from(own.renew_at().millis_since(now())).unwrap_or(0));
+        tokio::select! {
+            () = tokio::time::sleep(left.clamp(Duration::from_secs(1), RENEWAL_CHECK)) => {}
+            () = core.stopping.cancelled() => return,
+        }
+        if now() < own.renew_at() {
+            continue;
+        }
+        match core.authority.own_credentials().map(|renewed| (tls.replace(&renewed), renewed)) {
+            Ok((Ok(()), renewed)) => {
+                own = renewed;
+                info!(not_after = %own.not_after(), "renewed the controller's certificate");
+            }
+            Ok((Err(error), _)) => error!(error = %chain(&error), "cannot use the controller's new certificate"),
+            Err(error) => error!(error = %chain(&error), "cannot renew the controller's certificate"),
+        }
+    }
+}

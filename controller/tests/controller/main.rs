@@ -1,0 +1,9 @@
+//! A whole controller in this process, over real mTLS on a free port.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod access;
+mod diagnose;
+mod enrollment;
+mod ingest;
+mod lifetime;
+mod support;
