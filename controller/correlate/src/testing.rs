@@ -87,6 +87,11 @@ impl Node {
         node.json::<Interfaces>("", &Interfaces { addresses }).json::<Host>("", &host)
     }
 
+    /// The evidence so far, oldest first.
+    pub fn evidence(&self) -> &[Envelope] {
+        &self.picture.evidence
+    }
+
     /// What [`Picture::nodes`] holds.
     pub fn build(self) -> NodePicture {
         self.picture

@@ -82,8 +82,15 @@ fn by_sudo(change: &Change, journal: &[Cited<JournalLine>]) -> Option<(String, S
         let Some(Tells::Sudo { user, command }) = &line.value.tells else { return None };
         let window = window(change, command)?;
         let fits = line.value.at <= change.at.plus_millis(SLACK_MS) && change.at.millis_since(line.value.at) <= window;
-        fits.then(|| (user.clone(), format!("sudo {command}"), line.id.clone()))
+        fits.then(|| (user.clone(), format!("sudo {}", as_typed(command)), line.id.clone()))
     })
+}
+
+/// A command line as it was typed, near enough: sudo logs the program's whole path.
+fn as_typed(command: &str) -> &str {
+    let program = command.split_whitespace().next().unwrap_or_default();
+    let directory = program.rfind('/').map_or(0, |slash| slash + 1);
+    command.get(directory..).unwrap_or(command)
 }
 
 /// For how long after its start this command may have made this change; none when it cannot have.

@@ -3,8 +3,8 @@
 use common_model::Change;
 use common_model::change::Topic;
 
-/// The unit's state and systemd's lines about it are at most this far apart.
-const SAME_MOMENT_MS: i64 = 2_000;
+/// The unit's state and systemd's lines about it are at most this far apart, and the reads of one firewall by several tools.
+const SAME_MOMENT_MS: i64 = 5_000;
 
 /// The entries in order of time, those that tell of the same start, stop, failure or rule made one. The one that tells most stays,
 /// with the items and the evidence of the others.
@@ -87,8 +87,8 @@ fn merge(kept: &mut Change, other: Change) {
 /// How much a change tells: the tool people use before the kernel's view of it, a transition before a process's end.
 fn weight(change: &Change) -> u8 {
     match change.topic {
-        Topic::Firewall if change.subject.starts_with("ufw") || change.subject.starts_with("firewalld") => 2,
-        Topic::Firewall if change.subject.starts_with("iptables") => 1,
+        Topic::Firewall if matches!(change.subject.as_str(), "ufw" | "firewalld") => 2,
+        Topic::Firewall if change.subject == "iptables" => 1,
         Topic::Unit if state(change).is_some() => 1,
         _ => 0,
     }

@@ -2,6 +2,7 @@
 
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::collectors::host::Host;
+use common_evidence::collectors::nftables::Nftables;
 use common_evidence::collectors::packages::Packages;
 use common_evidence::collectors::sockets::Sockets;
 use common_evidence::collectors::sysctl::Sysctls;
@@ -119,4 +120,18 @@ fn packages_are_told_once() {
     let found = changes::<Packages>(log(old), log(&new));
     let told: Vec<&str> = found.iter().map(|change| change.what.as_str()).collect();
     assert_eq!(told, ["install openjdk-17-jre-headless 17.0.9"]);
+}
+
+#[test]
+fn a_rule_that_came_is_told_as_its_tool_prints_it() {
+    let table = serde_json::json!({"table": {"family": "inet", "name": "filter", "handle": 1}});
+    let chain = serde_json::json!({"chain": {"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter",
+        "hook": "input", "prio": 0, "policy": "accept"}});
+    let rule = serde_json::json!({"rule": {"family": "inet", "table": "filter", "chain": "input", "handle": 4, "expr": [
+        {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 9200}}, {"drop": null}]}});
+    let before = Node::new().nft(serde_json::json!({"nftables": [table, chain]}));
+    let found = changes::<Nftables>(before, Node::new().nft(serde_json::json!({"nftables": [table, chain, rule]})));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].what, "nftables: added tcp dport 9200 drop");
+    assert_eq!(found[0].diff, "+inet filter input: tcp dport 9200 drop\n");
 }

@@ -1,30 +1,125 @@
-//! How the engine's last start went.
+//! How the engine's last start went, and how it ended.
 
 use common_evidence::collectors::journal::{JournalLine, Tells};
+use common_evidence::collectors::unit::{MainExit, Unit};
 use common_model::Timestamp;
 
-use super::EngineView;
+use super::{EngineView, Running};
 use crate::picture::Cited;
 
 /// Journal and log write the same moment some milliseconds apart, and a unit's times are whole seconds.
 const SLACK_MS: i64 = 1_500;
 
+/// How an engine that does not run came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Somebody or something stopped it, and it ended well.
+    Stopped(Option<Timestamp>),
+    /// Its start, or it itself, failed.
+    Failed(Failed),
+    /// It has not been started since the host booted.
+    NeverStarted,
+    /// The evidence does not tell.
+    Unknown,
+}
+
+/// A failure as systemd tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// `exit-code`, `signal`, `timeout`, `oom-kill` …; empty when not known.
+    pub result: String,
+    /// How the main process ended.
+    pub exit: Option<MainExit>,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
 impl EngineView {
+    /// Whether the engine is down: not running, or failing and being restarted over and over. None when the evidence does not tell.
+    pub fn is_down(&self) -> Option<bool> {
+        if self.unit.known().is_some_and(|unit| is_restarting(&unit.value)) {
+            return Some(true);
+        }
+        match self.running() {
+            Running::Yes(_) => Some(false),
+            Running::No => Some(true),
+            Running::Unknown => None,
+        }
+    }
+
+    /// How the engine ended, as the unit and the journal tell; meaningful only while it is down.
+    pub fn ending(&self) -> Ending {
+        match self.unit.known().map(|unit| &unit.value) {
+            Some(unit) if unit.active_state == "failed" || is_restarting(unit) => Ending::Failed(Failed {
+                result: unit.result.clone(),
+                exit: unit.last_exit,
+                at: unit.inactive_since.or(unit.state_changed_at).or_else(|| self.failed_at()),
+            }),
+            Some(unit) if unit.active_state == "inactive" => {
+                if unit.main_started_at.is_none() && unit.active_since.is_none() && unit.last_exit.is_none() {
+                    Ending::NeverStarted
+                } else {
+                    Ending::Stopped(self.stopped_at().or(unit.inactive_since).or(unit.state_changed_at))
+                }
+            }
+            Some(_) | None => self.ending_by_journal(),
+        }
+    }
+
+    fn ending_by_journal(&self) -> Ending {
+        let is_end = |tells: &Tells| !matches!(tells, Tells::Sudo { .. } | Tells::Stopping);
+        let Some(line) = self.newest(is_end) else { return Ending::Unknown };
+        let at = Some(line.value.at);
+        match &line.value.tells {
+            Some(Tells::Stopped) => Ending::Stopped(at),
+            Some(Tells::Failed(result)) => {
+                Ending::Failed(Failed { result: result.clone(), exit: self.exit_by_journal(), at })
+            }
+            Some(Tells::MainExited { .. }) => {
+                Ending::Failed(Failed { result: String::new(), exit: self.exit_by_journal(), at })
+            }
+            _ => Ending::Unknown,
+        }
+    }
+
+    fn exit_by_journal(&self) -> Option<MainExit> {
+        let line = self.newest(|tells| matches!(tells, Tells::MainExited { .. }))?;
+        match line.value.tells.as_ref()? {
+            Tells::MainExited { code, status } if code == "exited" => Some(MainExit::Exited(*status)),
+            Tells::MainExited { status, .. } => Some(MainExit::Killed(*status)),
+            _ => None,
+        }
+    }
+
+    fn failed_at(&self) -> Option<Timestamp> {
+        self.newest(|tells| matches!(tells, Tells::Failed(_))).map(|line| line.value.at)
+    }
+
+    fn stopped_at(&self) -> Option<Timestamp> {
+        self.newest(|tells| *tells == Tells::Stopped).map(|line| line.value.at)
+    }
+
     /// When the newest start of the unit began, by the unit's own account, else by the journal.
     pub fn last_start_at(&self) -> Option<Timestamp> {
         let by_unit = self.unit.known().and_then(|unit| unit.value.main_started_at);
-        let by_journal =
-            self.journal.iter().rev().find(|line| line.value.tells == Some(Tells::Starting)).map(|line| line.value.at);
+        let by_journal = self.newest(|tells| *tells == Tells::Starting).map(|line| line.value.at);
         by_unit.max(by_journal)
     }
 
-    /// The unit's journal lines of its newest start, oldest first; all lines when no start is among them.
-    pub fn newest_start(&self) -> &[Cited<JournalLine>] {
-        let from = self.journal.iter().rposition(|line| line.value.tells == Some(Tells::Starting)).unwrap_or(0);
-        self.journal.get(from..).unwrap_or_default()
+    /// The unit's journal lines of the newest start that ended, oldest first: from systemd's line that begins it to the last line
+    /// before the next. All lines when the journal does not tell them apart.
+    pub fn last_run(&self) -> &[Cited<JournalLine>] {
+        let begins = |line: &Cited<JournalLine>| matches!(line.value.tells, Some(Tells::Starting | Tells::Started));
+        let ends = |line: &Cited<JournalLine>| {
+            matches!(line.value.tells, Some(Tells::Failed(_) | Tells::Stopped | Tells::MainExited { .. }))
+        };
+        let end = self.journal.iter().rposition(ends).map_or(self.journal.len(), |index| index + 1);
+        let run = self.journal.get(..end).unwrap_or_default();
+        let from = run.iter().rposition(begins).unwrap_or(0);
+        run.get(from..).unwrap_or_default()
     }
 
-    /// Whether something in the engine's log is of its newest start. True when neither says when.
+    /// Whether a moment in the engine's log is of its newest start or later. True when neither side says when.
     pub fn is_of_newest_start(&self, at: Option<Timestamp>) -> bool {
         match (at, self.last_start_at()) {
             (Some(at), Some(start)) => at.plus_millis(SLACK_MS) >= start,
@@ -36,4 +131,9 @@ impl EngineView {
     pub fn newest(&self, tells: impl Fn(&Tells) -> bool) -> Option<&Cited<JournalLine>> {
         self.journal.iter().rev().find(|line| line.value.tells.as_ref().is_some_and(&tells))
     }
+}
+
+/// Whether systemd waits to start it again after a failure, or is doing so.
+fn is_restarting(unit: &Unit) -> bool {
+    unit.active_state == "activating" && (unit.sub_state == "auto-restart" || unit.restarts > 0)
 }

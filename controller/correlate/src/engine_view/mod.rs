@@ -17,6 +17,7 @@ use common_model::{EvidenceId, NodeName, Timestamp};
 
 use crate::picture::{Cited, NodePicture, Reading};
 
+pub use history::{Ending, Failed};
 pub use settings::{Effective, HTTP_BIND, HTTP_PORT, Origin, TRANSPORT_BIND, TRANSPORT_PORT, is_loopback_value};
 
 /// An engine, joined.

@@ -11,6 +11,8 @@ macro_rules! registry {
 }
 
 registry! {
+    bootstrap_check,
+    not_running,
     bound_to_loopback,
     healthy,
     undetermined,
