@@ -18,6 +18,7 @@ pub(super) fn decision(firewalls: &Firewalls, packet: &Packet, flow: &Flow, stop
         via: stop.via.clone(),
         port: port.unwrap_or(packet.port),
         reply: flow.reply,
+        established: flow.state == Some("established") && !flow.reply,
         legacy: stop.table.tool == Tool::IptablesLegacy,
     };
     let mut decision = Decision {

@@ -7,10 +7,6 @@ use super::ruleset::{Condition, Effect, Element, Elements, Key, Pattern, Remark,
 /// Whether something holds; none when evidence does not tell.
 pub(super) type Truth = Option<bool>;
 
-const TCP: u64 = 6;
-const SYN: u8 = 0x02;
-const SYN_ACK: u8 = 0x12;
-
 /// An interface of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Interface {
@@ -37,6 +33,10 @@ pub(super) struct Flow {
     pub in_interface: Interface,
     /// It leaves by.
     pub out_interface: Interface,
+    /// IP protocol.
+    pub protocol: Option<u64>,
+    /// TCP flags.
+    pub flags: Option<u8>,
     /// Conntrack's state.
     pub state: Option<&'static str>,
     /// True for the answer.
@@ -137,7 +137,7 @@ impl Flow {
             Key::Destination => Value::Address(self.destination),
             Key::SourcePort => number(self.source_port.map(u64::from)),
             Key::DestinationPort => number(self.port.map(u64::from)),
-            Key::Protocol => Value::Coded(TCP, &["tcp"]),
+            Key::Protocol => self.protocol.map_or(Value::Unknown, |number| Value::Coded(number, &["tcp"])),
             Key::Version if self.destination.is_ipv4() => Value::Coded(4, &["ipv4", "ip"]),
             Key::Version => Value::Coded(6, &["ipv6", "ip6"]),
             Key::InInterface => self.in_interface.value(),
@@ -147,7 +147,7 @@ impl Flow {
             Key::State => self.state.map_or(Value::Unknown, |state| Value::Names(self.states(state))),
             Key::Status => Value::Names(self.status()),
             Key::Direction => Value::Names(vec![if self.reply { "reply" } else { "original" }]),
-            Key::TcpFlags(mask) => Value::Number(u64::from(mask & if self.reply { SYN_ACK } else { SYN })),
+            Key::TcpFlags(mask) => number(self.flags.map(|flags| u64::from(flags & mask))),
             Key::SourceType => Value::Names(vec![if self.from_here { "local" } else { "unicast" }]),
             Key::DestinationType => match self.local {
                 Some(true) => Value::Names(vec!["local"]),
@@ -251,6 +251,8 @@ mod tests {
             port: Some(9200),
             in_interface: Interface::Foreign,
             out_interface: Interface::Absent,
+            protocol: Some(6),
+            flags: Some(0x02),
             state: Some("new"),
             reply: false,
             translated: false,

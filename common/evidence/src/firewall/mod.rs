@@ -104,6 +104,8 @@ pub struct Site {
     pub port: u16,
     /// True when it blocks the answer on its way out, not the packet on its way in.
     pub reply: bool,
+    /// True when it lets the SYN in and blocks what follows: the client connects, and then gets no answer.
+    pub established: bool,
     /// True for a table of iptables-legacy, which only the `-legacy` commands change.
     pub legacy: bool,
 }

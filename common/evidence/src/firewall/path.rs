@@ -1,4 +1,4 @@
-//! A connection's first packet through every hook, and the answer to it back out.
+//! A connection's first packets through every hook.
 
 use std::net::IpAddr;
 
@@ -11,10 +11,18 @@ use super::{Block, Fate, Firewalls, Packet};
 /// Rules looked at before giving up; a large real ruleset has some ten thousand.
 const BUDGET: usize = 500_000;
 
-/// What becomes of the SYN of a new connection, and of the answer to it.
+/// The priority at which destinations are translated (`NF_IP_PRI_NAT_DST`).
+const DESTINATION_NAT: i32 = -100;
+
+const TCP: u64 = 6;
+const SYN: u8 = 0x02;
+const SYN_ACK: u8 = 0x12;
+const ACK: u8 = 0x10;
+
+/// What becomes of a new connection: of its SYN, of the answer, and of a packet of each side after.
 ///
 /// Every base chain of every table is asked, in the kernel's order; a drop or reject is final, an accept only ends its own base
-/// chain. The answer is followed too, since a filter on output silences a node as well as one on input.
+/// chain. A filter on output, or one that lets nothing in but the SYN, silences a node as well.
 pub fn decide(firewalls: &Firewalls, packet: &Packet) -> Fate {
     journey(firewalls, packet).0
 }
@@ -25,9 +33,15 @@ pub fn forwarded_to(firewalls: &Firewalls, packet: &Packet) -> Option<(IpAddr, u
 }
 
 fn journey(firewalls: &Firewalls, packet: &Packet) -> (Fate, Option<(IpAddr, u16)>) {
-    let mut journey =
-        Journey { firewalls, flow: first_packet(firewalls, packet), budget: BUDGET, doubt: None, stop: None };
-    let forwarded = journey.run();
+    let mut journey = Journey::new(firewalls, packet);
+    let forwarded = match journey.first() {
+        Onward::Local => {
+            journey.rest();
+            None
+        }
+        Onward::Elsewhere => journey.flow.port.map(|port| (journey.flow.destination, port)),
+        Onward::End => None,
+    };
     let fate = match (journey.stop.take(), journey.doubt.take()) {
         (Some(stop), _) => Fate::Blocked(decision(firewalls, packet, &journey.flow, &stop)),
         (None, Some(text)) => Fate::Unclear(text),
@@ -36,93 +50,140 @@ fn journey(firewalls: &Firewalls, packet: &Packet) -> (Fate, Option<(IpAddr, u16
     (fate, forwarded)
 }
 
-fn first_packet(firewalls: &Firewalls, packet: &Packet) -> Flow {
-    let source = packet.source.to_canonical();
-    let destination = packet.destination.to_canonical();
-    let from_here = source == destination || source.is_loopback() || firewalls.is_local(source) == Some(true);
-    let in_interface = if from_here {
-        Interface::Named("lo".to_owned())
-    } else {
-        packet
-            .interface
-            .clone()
-            .or_else(|| firewalls.interface_for(source, destination))
-            .map_or(Interface::Foreign, Interface::Named)
-    };
-    Flow {
-        source,
-        destination,
-        source_port: None,
-        port: Some(packet.port),
-        reverse_path: (from_here || firewalls.on_link(source, &in_interface)).then_some(true),
-        in_interface,
-        out_interface: Interface::Absent,
-        state: Some("new"),
-        reply: false,
-        translated: false,
-        local: Some(true),
-        from_here,
-        mark: Some(0),
-        connection_mark: Some(0),
-    }
-}
-
 struct Journey<'a> {
     firewalls: &'a Firewalls,
     flow: Flow,
+    /// The packet's destination before any translation.
+    original: (IpAddr, u16),
+    /// Where the client is.
+    link: Interface,
     budget: usize,
     /// The first rule that may block.
     doubt: Option<String>,
     stop: Option<Stop<'a>>,
 }
 
-/// Whether to go on.
+/// Where a packet that was not stopped goes.
 enum Onward {
-    Yes,
-    No,
+    /// To a process of this host.
+    Local,
+    /// Through this host, or out of it.
+    Elsewhere,
+    /// Nowhere that can be told.
+    End,
 }
 
-impl Journey<'_> {
-    fn run(&mut self) -> Option<(IpAddr, u16)> {
+impl<'a> Journey<'a> {
+    fn new(firewalls: &'a Firewalls, packet: &Packet) -> Self {
+        let source = packet.source.to_canonical();
+        let destination = packet.destination.to_canonical();
+        let from_here = source == destination || firewalls.is_local(source) == Some(true);
+        let link = if from_here {
+            Interface::Named("lo".to_owned())
+        } else {
+            let name = packet.interface.clone().or_else(|| firewalls.interface_for(source, destination));
+            name.map_or(Interface::Foreign, Interface::Named)
+        };
+        let flow = Flow {
+            source,
+            destination,
+            source_port: None,
+            port: Some(packet.port),
+            in_interface: Interface::Absent,
+            out_interface: Interface::Absent,
+            protocol: Some(TCP),
+            flags: Some(SYN),
+            state: Some("new"),
+            reply: false,
+            translated: false,
+            local: Some(true),
+            from_here,
+            reverse_path: (from_here || firewalls.on_link(source, &link)).then_some(true),
+            mark: Some(0),
+            connection_mark: Some(0),
+        };
+        Self { firewalls, flow, original: (destination, packet.port), link, budget: BUDGET, doubt: None, stop: None }
+    }
+
+    /// Takes the SYN as far as it gets.
+    fn first(&mut self) -> Onward {
         if self.flow.from_here {
-            let arriving = std::mem::replace(&mut self.flow.in_interface, Interface::Absent);
-            self.flow.out_interface = arriving.clone();
-            if matches!(self.hooks(&[Hook::Output, Hook::Postrouting], true), Onward::No) {
-                return None;
+            if !self.leave(true) {
+                return Onward::End;
             }
-            self.flow.out_interface = Interface::Absent;
-            self.flow.in_interface = arriving;
             if self.is_for_us() == Some(false) {
-                return self.target();
+                return Onward::Elsewhere;
             }
         }
-        if matches!(self.hooks(&[Hook::Ingress, Hook::Prerouting], !self.flow.from_here), Onward::No) {
-            return None;
+        if !self.arrive(!self.flow.from_here) {
+            return Onward::End;
         }
         match self.is_for_us() {
             Some(true) => {
-                if matches!(self.hooks(&[Hook::Input], true), Onward::Yes) {
-                    self.turn_round();
-                    // Whether the answer gets out decides nothing more when it does.
-                    let _ended = self.hooks(&[Hook::Output, Hook::Postrouting], false);
+                if self.hooks(&[Hook::Input], true) {
+                    return Onward::Local;
                 }
-                None
+                self.send_refusal();
+                Onward::End
             }
             Some(false) => {
                 self.flow.out_interface = self.firewalls.route(self.flow.destination);
-                let _ended = self.hooks(&[Hook::Forward, Hook::Postrouting], true);
-                self.target()
+                self.hooks(&[Hook::Forward, Hook::Postrouting], true);
+                Onward::Elsewhere
             }
             None => {
                 let text = format!("translated to {}, which may be this host or another", self.flow.destination);
                 self.doubt.get_or_insert(text);
-                self.target()
+                Onward::Elsewhere
             }
         }
     }
 
-    fn target(&self) -> Option<(IpAddr, u16)> {
-        Some((self.flow.destination, self.flow.port?))
+    /// Takes the rest of a connection through: the answer to the SYN, and a packet of each side after.
+    fn rest(&mut self) {
+        for flags in [SYN_ACK, ACK, ACK] {
+            self.turn_round();
+            self.flow.flags = Some(flags);
+            self.flow.state =
+                self.flow.state.filter(|state| matches!(*state, "new" | "established")).map(|_| "established");
+            let leaves = self.flow.reply || self.link == Interface::Named("lo".to_owned());
+            let arrives = !self.flow.reply || self.link == Interface::Named("lo".to_owned());
+            if leaves && !self.leave(false) {
+                return;
+            }
+            if arrives && !(self.arrive(false) && self.hooks(&[Hook::Input], false)) {
+                return;
+            }
+        }
+    }
+
+    fn leave(&mut self, nat: bool) -> bool {
+        self.flow.in_interface = Interface::Absent;
+        self.flow.out_interface = self.link.clone();
+        self.hooks(&[Hook::Output, Hook::Postrouting], nat)
+    }
+
+    fn arrive(&mut self, nat: bool) -> bool {
+        self.flow.out_interface = Interface::Absent;
+        self.flow.in_interface = self.link.clone();
+        self.hooks(&[Hook::Ingress, Hook::Prerouting], nat)
+    }
+
+    /// A reject is silent when its own answer is dropped on the way out. Whether that is a reset or an ICMP message, and its
+    /// flags, are left open.
+    fn send_refusal(&mut self) {
+        let Some(stop) = self.stop.take_if(|stop| stop.block != Block::Drop) else { return };
+        let refused = self.flow.clone();
+        let doubt = self.doubt.take();
+        self.turn_round();
+        self.flow.protocol = None;
+        self.flow.flags = None;
+        self.flow.source_port = None;
+        self.flow.state = self.flow.state.map(|_| "related");
+        let sent = self.leave(false);
+        self.flow = refused;
+        self.doubt = doubt;
+        self.stop = Some(Stop { block: if sent { stop.block } else { Block::Drop }, ..stop });
     }
 
     fn is_for_us(&mut self) -> Truth {
@@ -132,55 +193,71 @@ impl Journey<'_> {
         self.flow.local
     }
 
-    /// Makes the packet the answer to itself. The port a client listens on for it is not known.
+    /// Makes the packet one of the other side. The port of a client is not known.
     fn turn_round(&mut self) {
+        let client_is_here = self.link == Interface::Named("lo".to_owned());
         let flow = &mut self.flow;
         std::mem::swap(&mut flow.source, &mut flow.destination);
-        flow.source_port = flow.port.take();
-        flow.out_interface = std::mem::replace(&mut flow.in_interface, Interface::Absent);
-        flow.state = flow.state.filter(|state| *state == "new").map(|_| "established");
-        flow.reply = true;
-        flow.local = Some(flow.from_here);
-        flow.from_here = true;
-        flow.reverse_path = None;
+        std::mem::swap(&mut flow.source_port, &mut flow.port);
+        flow.reply = !flow.reply;
+        flow.from_here = flow.reply || client_is_here;
+        flow.local = Some(!flow.reply || client_is_here);
         flow.mark = Some(0);
     }
 
-    /// Takes the packet through hooks; `nat` when translations are still open.
-    fn hooks(&mut self, hooks: &[Hook], nat: bool) -> Onward {
+    /// Takes the packet through hooks, `nat` when translations are still open; true when nothing certainly stops it.
+    fn hooks(&mut self, hooks: &[Hook], nat: bool) -> bool {
         for hook in hooks {
             let mut translated = !nat;
+            let destination = (self.flow.destination, self.flow.port);
             for (table, chain, base) in base_chains(self.firewalls, *hook, self.flow.destination) {
                 if base.nat && translated {
                     continue;
                 }
-                let maybe_elsewhere = table.family == Family::Bridge || !self.is_on(base);
+                if self.flow.translated && !nat && !self.flow.reply && *hook == Hook::Prerouting {
+                    // Packets after the first come in with the destination the client knows.
+                    let known = (self.original.0, Some(self.original.1));
+                    let early = base.priority < DESTINATION_NAT;
+                    (self.flow.destination, self.flow.port) = if early { known } else { destination };
+                }
                 let end = Walk { flow: &mut self.flow, budget: &mut self.budget }.base_chain(table, chain, base);
-                match end {
-                    End::Pass => {}
-                    End::Translated => translated = true,
-                    End::Unclear(text) => {
-                        self.doubt.get_or_insert(text);
-                    }
-                    End::Lost(text) => {
-                        self.doubt.get_or_insert(text);
-                        return Onward::No;
-                    }
-                    End::Stop(_) if maybe_elsewhere => {
-                        self.doubt.get_or_insert_with(|| format!("{} {} {}", table.family, table.name, chain.name));
-                    }
-                    End::Stop(mut stop) => {
-                        if self.flow.reply {
-                            // What rejects the answer tells the node, not the client.
-                            stop.block = Block::Drop;
-                        }
-                        self.stop = Some(stop);
-                        return Onward::No;
-                    }
+                translated |= matches!(end, End::Translated);
+                if !self.goes_on(end, table, chain, base) {
+                    return false;
                 }
             }
+            if translated && !nat {
+                (self.flow.destination, self.flow.port) = destination;
+            }
         }
-        Onward::Yes
+        true
+    }
+
+    fn goes_on(&mut self, end: End<'a>, table: &Table, chain: &Chain, base: &Base) -> bool {
+        match end {
+            End::Pass | End::Translated => true,
+            End::Unclear(text) => {
+                self.doubt.get_or_insert(text);
+                true
+            }
+            End::Lost(text) => {
+                self.doubt.get_or_insert(text);
+                false
+            }
+            // Whether frames cross this bridge or this device is not known.
+            End::Stop(_) if table.family == Family::Bridge || !self.is_on(base) => {
+                self.doubt.get_or_insert_with(|| format!("{} {} {}", table.family, table.name, chain.name));
+                true
+            }
+            End::Stop(mut stop) => {
+                if self.flow.reply {
+                    // What rejects the answer tells the node, not the client.
+                    stop.block = Block::Drop;
+                }
+                self.stop = Some(stop);
+                false
+            }
+        }
     }
 
     /// Whether the packet's interface is certainly one of the chain's devices; chains without devices see all.

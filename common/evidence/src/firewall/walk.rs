@@ -4,7 +4,7 @@
 //! on as if it had not been reached; at the end all possible outcomes are known, and only if they agree is there a certain one.
 
 use super::Block;
-use super::flow::{Flow, Found, Truth};
+use super::flow::{Flow, Found};
 use super::ruleset::{Base, Chain, Elements, Key, Rule, Step, Table, Verdict};
 
 /// Deeper than the kernel lets chains be nested (16).
@@ -76,7 +76,7 @@ impl Walk<'_> {
     pub(super) fn base_chain<'a>(&mut self, table: &'a Table, chain: &'a Chain, base: &Base) -> End<'a> {
         let mut run =
             Run { walk: Walk { flow: self.flow, budget: self.budget }, table, maybes: Vec::new(), via: Vec::new() };
-        let outcome = match run.chain(chain, true) {
+        let outcome = match run.chain(chain, None) {
             Flowing::Done(outcome) => outcome,
             _ if base.drops => {
                 let stop = Stop { block: Block::Drop, table, chain, index: None, via: vec![chain.name.clone()] };
@@ -112,6 +112,24 @@ fn settle(outcome: Final<'_>, maybes: Vec<Maybe>) -> End<'_> {
     }
 }
 
+/// A rule on the walk.
+#[derive(Clone, Copy)]
+struct At<'a, 'd> {
+    chain: &'a Chain,
+    index: usize,
+    rule: &'a Rule,
+    /// The rule that makes it uncertain that the packet gets here.
+    doubt: Option<&'d str>,
+    /// Whether the rule's own conditions hold for certain.
+    holds: bool,
+}
+
+impl At<'_, '_> {
+    fn is_sure(&self) -> bool {
+        self.holds && self.doubt.is_none()
+    }
+}
+
 struct Run<'f, 'a> {
     walk: Walk<'f>,
     table: &'a Table,
@@ -120,8 +138,8 @@ struct Run<'f, 'a> {
 }
 
 impl<'a> Run<'_, 'a> {
-    /// Walks one chain; `sure` when it is certain that the packet gets there.
-    fn chain(&mut self, chain: &'a Chain, mut sure: bool) -> Flowing<'a> {
+    /// Walks one chain. `doubt` is the rule that makes it uncertain that the packet gets there.
+    fn chain(&mut self, chain: &'a Chain, mut doubt: Option<String>) -> Flowing<'a> {
         if self.via.len() >= DEPTH {
             self.maybes.push(Maybe::Anything(format!("chain {}: nested too deep to follow", chain.name)));
             return Flowing::Back;
@@ -134,9 +152,10 @@ impl<'a> Run<'_, 'a> {
                 break;
             }
             *self.walk.budget -= 1;
-            match self.rule(chain, index, rule, sure) {
+            let at = At { chain, index, rule, doubt: doubt.as_deref(), holds: true };
+            match self.rule(at) {
                 Flowing::Next => {}
-                Flowing::Doubt => sure = false,
+                Flowing::Doubt => doubt = Some(self.quote(at)),
                 Flowing::Back => break,
                 done @ Flowing::Done(_) => {
                     left = done;
@@ -148,33 +167,30 @@ impl<'a> Run<'_, 'a> {
         left
     }
 
-    fn rule(&mut self, chain: &'a Chain, index: usize, rule: &'a Rule, sure: bool) -> Flowing<'a> {
-        let mut truth: Truth = Some(true);
+    fn rule(&mut self, mut at: At<'a, '_>) -> Flowing<'a> {
         let mut doubt = false;
-        for step in &rule.steps {
+        for step in &at.rule.steps {
             let flowing = match step {
                 Step::If(condition) => match self.walk.flow.holds(condition, self.table) {
-                    Some(true) => continue,
+                    Some(true) => Flowing::Next,
                     Some(false) => break,
                     None => {
-                        truth = None;
-                        continue;
+                        at.holds = false;
+                        Flowing::Next
                     }
                 },
                 Step::Do(effect) => {
-                    let certain = self.certain(sure && truth.is_some());
+                    let certain = self.certain(at);
                     self.walk.flow.apply(*effect, certain);
-                    continue;
+                    Flowing::Next
                 }
                 Step::Then(Verdict::Other) => {
-                    self.maybes.push(Maybe::Anything(self.quote(chain, rule)));
-                    truth = None;
-                    continue;
+                    let flowing = self.anything(at);
+                    at.holds = false;
+                    flowing
                 }
-                Step::Then(verdict) => self.verdict(verdict, (chain, index, rule), truth.is_some(), sure),
-                Step::Lookup { keys, elements } => {
-                    self.lookup(keys, elements, (chain, index, rule), truth.is_some(), sure)
-                }
+                Step::Then(verdict) => self.verdict(verdict, at),
+                Step::Lookup { keys, elements } => self.lookup(keys, elements, at),
             };
             match flowing {
                 Flowing::Next => {}
@@ -185,19 +201,12 @@ impl<'a> Run<'_, 'a> {
         if doubt { Flowing::Doubt } else { Flowing::Next }
     }
 
-    fn lookup(
-        &mut self,
-        keys: &[Key],
-        elements: &'a Elements,
-        at: (&'a Chain, usize, &'a Rule),
-        holds: bool,
-        sure: bool,
-    ) -> Flowing<'a> {
+    fn lookup(&mut self, keys: &[Key], elements: &'a Elements, at: At<'a, '_>) -> Flowing<'a> {
         match self.walk.flow.find(keys, elements, self.table) {
             Found::Nothing => Flowing::Next,
             Found::Element(element) => match &element.verdict {
-                Some(Verdict::Other) | None => self.anything(at),
-                Some(verdict) => self.verdict(verdict, at, holds, sure),
+                Some(verdict) => self.verdict(verdict, at),
+                None => self.anything(at),
             },
             Found::Unsure => {
                 let elements = match elements {
@@ -207,7 +216,7 @@ impl<'a> Run<'_, 'a> {
                 let Some(elements) = elements else { return self.anything(at) };
                 let mut flowing = Flowing::Next;
                 for verdict in elements.iter().filter_map(|element| element.verdict.as_ref()) {
-                    if matches!(self.verdict(verdict, at, false, sure), Flowing::Doubt) {
+                    if matches!(self.verdict(verdict, At { holds: false, ..at }), Flowing::Doubt) {
                         flowing = Flowing::Doubt;
                     }
                 }
@@ -216,55 +225,48 @@ impl<'a> Run<'_, 'a> {
         }
     }
 
-    fn anything(&mut self, (chain, _, rule): (&'a Chain, usize, &'a Rule)) -> Flowing<'a> {
-        self.maybes.push(Maybe::Anything(self.quote(chain, rule)));
+    fn anything(&mut self, at: At<'a, '_>) -> Flowing<'a> {
+        self.maybes.push(Maybe::Anything(self.quote(at)));
         Flowing::Next
     }
 
-    /// Carries out a verdict; `holds` when the rule's conditions do for certain.
-    fn verdict(
-        &mut self,
-        verdict: &'a Verdict,
-        at: (&'a Chain, usize, &'a Rule),
-        holds: bool,
-        sure: bool,
-    ) -> Flowing<'a> {
-        let (chain, index, rule) = at;
-        let left = if holds { Flowing::Back } else { Flowing::Next };
+    /// Carries out a verdict.
+    fn verdict(&mut self, verdict: &'a Verdict, at: At<'a, '_>) -> Flowing<'a> {
+        let left = if at.holds { Flowing::Back } else { Flowing::Next };
         match verdict {
             Verdict::Continue => Flowing::Next,
             Verdict::Other => self.anything(at),
-            Verdict::Return if holds => Flowing::Back,
+            Verdict::Return if at.holds => Flowing::Back,
             Verdict::Return => Flowing::Doubt,
-            Verdict::Accept if holds && sure => Flowing::Done(Final::Accept),
+            Verdict::Accept if at.is_sure() => Flowing::Done(Final::Accept),
             Verdict::Accept => {
-                self.maybes.push(Maybe::Accept(self.quote(chain, rule)));
+                self.maybes.push(Maybe::Accept(self.quote(at)));
                 left
             }
-            Verdict::Block(block) if holds && sure => {
-                let via = self.via.clone();
-                Flowing::Done(Final::Block(Stop { block: *block, table: self.table, chain, index: Some(index), via }))
+            Verdict::Block(block) if at.is_sure() => {
+                let (block, via, index) = (*block, self.via.clone(), Some(at.index));
+                Flowing::Done(Final::Block(Stop { block, table: self.table, chain: at.chain, index, via }))
             }
             Verdict::Block(block) => {
-                self.maybes.push(Maybe::Block(*block, self.quote(chain, rule)));
+                self.maybes.push(Maybe::Block(*block, self.quote(at)));
                 left
             }
             Verdict::Jump(target) | Verdict::Goto(target) => {
                 let Some(target) = self.table.chain(target) else { return self.anything(at) };
-                let back = matches!(verdict, Verdict::Jump(_));
-                match self.chain(target, sure && holds) {
+                let doubt = (!at.is_sure()).then(|| self.quote(at));
+                match self.chain(target, doubt) {
                     done @ Flowing::Done(_) => done,
-                    _ if back => Flowing::Next,
-                    _ if holds => Flowing::Back,
+                    _ if matches!(verdict, Verdict::Jump(_)) => Flowing::Next,
+                    _ if at.holds => Flowing::Back,
                     _ => Flowing::Doubt,
                 }
             }
             Verdict::Translate { .. } | Verdict::Redirect(_) => {
-                if self.certain(holds && sure) {
+                if self.certain(at) {
                     self.translate(verdict);
                     return Flowing::Done(Final::Translate);
                 }
-                self.maybes.push(Maybe::Elsewhere(self.quote(chain, rule)));
+                self.maybes.push(Maybe::Elsewhere(self.quote(at)));
                 left
             }
         }
@@ -288,11 +290,13 @@ impl<'a> Run<'_, 'a> {
     }
 
     /// True when the packet is here whatever the unsure conditions so far were.
-    fn certain(&self, sure: bool) -> bool {
-        sure && self.maybes.is_empty()
+    fn certain(&self, at: At<'a, '_>) -> bool {
+        at.is_sure() && self.maybes.is_empty()
     }
 
-    fn quote(&self, chain: &Chain, rule: &Rule) -> String {
-        format!("{} {} {}: {}", self.table.family, self.table.name, chain.name, rule.text)
+    /// The rule to name when something is unsure: the one whose condition is.
+    fn quote(&self, at: At<'a, '_>) -> String {
+        let own = || format!("{} {} {}: {}", self.table.family, self.table.name, at.chain.name, at.rule.text);
+        at.doubt.map_or_else(own, str::to_owned)
     }
 }

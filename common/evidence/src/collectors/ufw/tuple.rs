@@ -34,15 +34,29 @@ fn understood(tuple: &str, v6: bool) -> Option<String> {
         (false, true) => (None, interface("out")),
         (false, false) => (interface("in"), None),
     };
-    let to = side(to, to_port, protocol, app(6), to_interface, v6);
-    let from = side(from, from_port, protocol, app(7), from_interface, v6);
+    // The protocol stands beside the port; without any port beside both addresses.
+    let bare = if protocol != "any" && to_port == "any" && from_port == "any" {
+        format!("/{protocol}")
+    } else {
+        String::new()
+    };
+    let to = side(to, to_port, protocol, &bare, app(6), to_interface, v6);
+    let from = side(from, from_port, protocol, &bare, app(7), from_interface, v6);
     let log = if log.is_empty() { String::new() } else { format!(" ({log})") };
     Some(format!("{to} {} {word} {from}{log}", action.to_uppercase()))
 }
 
-fn side(address: &str, port: &str, protocol: &str, app: Option<String>, interface: Option<&str>, v6: bool) -> String {
+fn side(
+    address: &str,
+    port: &str,
+    protocol: &str,
+    bare: &str,
+    app: Option<String>,
+    interface: Option<&str>,
+    v6: bool,
+) -> String {
     let anywhere = matches!(address, "0.0.0.0/0" | "::/0");
-    let suffix = if protocol == "any" || app.is_some() { String::new() } else { format!("/{protocol}") };
+    let suffix = if protocol == "any" { String::new() } else { format!("/{protocol}") };
     let service = match (app, port) {
         (Some(app), _) => Some(app),
         (None, "any") => None,
@@ -50,9 +64,9 @@ fn side(address: &str, port: &str, protocol: &str, app: Option<String>, interfac
     };
     let mut shown = match (anywhere, service) {
         (true, Some(service)) => service,
-        (true, None) => format!("Anywhere{}", if port == "any" { suffix.as_str() } else { "" }),
+        (true, None) => format!("Anywhere{bare}"),
         (false, Some(service)) => format!("{address} {service}"),
-        (false, None) => format!("{address}{suffix}"),
+        (false, None) => format!("{address}{bare}"),
     };
     if anywhere && v6 {
         shown.push_str(" (v6)");

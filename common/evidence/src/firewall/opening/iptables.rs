@@ -1,0 +1,39 @@
+//! Through iptables, whose rules last as long as the boot.
+
+use super::{Access, Opening, opens_only, shell};
+use crate::firewall::Site;
+use crate::firewall::decision::iptables_program;
+use crate::firewall::ruleset::Family;
+
+/// A rule right before the one that blocks; at the chain's end where its policy does.
+pub(super) fn opening(site: &Site, access: &Access) -> Opening {
+    let family = if access.is_v6() { Family::Ip6 } else { Family::Ip };
+    let program = iptables_program(family, site.legacy);
+    let table = if site.table == "filter" { String::new() } else { format!("-t {} ", shell(&site.table)) };
+    let chain = shell(&site.chain);
+    let rule = rule(site, access);
+    let place = site.index.map_or(format!("-A {chain}"), |index| format!("-I {chain} {}", index + 1));
+    let mut risk = opens_only(access);
+    if site.chain.starts_with("DOCKER") && site.chain != "DOCKER-USER" {
+        risk.push_str(" Docker rewrites this chain when a container starts; a rule that lasts belongs in DOCKER-USER.");
+    }
+    Opening {
+        commands: vec![format!("{program} {table}{place} {rule}")],
+        persist: vec![
+            "netfilter-persistent save  # Debian and Ubuntu with iptables-persistent; on RHEL: service iptables save"
+                .to_owned(),
+        ],
+        undo: vec![format!("{program} {table}-D {chain} {rule}")],
+        risk,
+    }
+}
+
+/// The rule without its place.
+pub(super) fn rule(site: &Site, access: &Access) -> String {
+    let Access { client, port } = access;
+    if site.reply {
+        format!("-d {client} -p tcp -m tcp --sport {port} -m conntrack --ctstate ESTABLISHED -j ACCEPT")
+    } else {
+        format!("-s {client} -p tcp -m tcp --dport {port} -j ACCEPT")
+    }
+}

@@ -1,0 +1,145 @@
+//! The exact commands that let one client in, through whatever owns the firewall.
+
+mod firewalld;
+mod iptables;
+mod nftables;
+mod ufw;
+
+use std::net::IpAddr;
+
+use super::ruleset::{Condition, Element, Elements, Key, Pattern, Rule, Step, Verdict};
+use super::{Decision, Fate, Firewalls, Network, Owner, Packet, Site, decide};
+
+/// Blocks that may stand behind each other: raw, mangle and filter tables, in and out.
+const LAYERS: usize = 4;
+
+/// How to let a client in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Opening {
+    /// In order, each exact enough to paste. Empty when there is no safe one; `risk` then says why.
+    pub commands: Vec<String>,
+    /// What makes it last past a restart: commands, or a comment that names the file and the line. Empty when it lasts anyway.
+    pub persist: Vec<String>,
+    /// What takes it back.
+    pub undo: Vec<String>,
+    /// What can go wrong, for people.
+    pub risk: String,
+}
+
+/// Who is let in, and to what.
+struct Access {
+    client: Network,
+    port: u16,
+}
+
+impl Access {
+    fn is_v6(&self) -> bool {
+        self.client.address().is_ipv6()
+    }
+}
+
+/// How to let `client` reach the packet's port past `decision`, and past what would block it after that. Never opens the port
+/// for everyone: a network without a prefix, or that the packet's source is not in, is replaced by the source alone.
+pub fn opening(firewalls: &Firewalls, decision: &Decision, packet: &Packet, client: Network) -> Opening {
+    let client = narrowed(client, packet.source.to_canonical());
+    let mut firewalls = firewalls.clone();
+    let mut decision = decision.clone();
+    let mut opening = Opening::default();
+    for _ in 0..LAYERS {
+        let access = Access { client, port: decision.site.port };
+        let part = match decision.owner {
+            Owner::Ufw => ufw::opening(&decision, &access),
+            Owner::Firewalld => firewalld::opening(&firewalls, &decision, &access),
+            Owner::Iptables => iptables::opening(&decision.site, &access),
+            Owner::Nftables => nftables::opening(&decision, &access),
+        };
+        let possible = !part.commands.is_empty();
+        append(&mut opening, part);
+        if !possible {
+            opening.commands.clear();
+            break;
+        }
+        admit(&mut firewalls, &decision.site, &access);
+        match decide(&firewalls, packet) {
+            Fate::Passes => break,
+            Fate::Blocked(next) => decision = next,
+            Fate::Unclear(text) => {
+                add_sentence(&mut opening.risk, &format!("Whether that is enough cannot be told: {text}."));
+                break;
+            }
+        }
+    }
+    opening
+}
+
+fn narrowed(client: Network, source: IpAddr) -> Network {
+    if client.prefix() == 0 || !client.contains(source) { Network::host(source) } else { client }
+}
+
+fn append(opening: &mut Opening, part: Opening) {
+    opening.commands.extend(part.commands);
+    for line in part.persist {
+        if !opening.persist.contains(&line) {
+            opening.persist.push(line);
+        }
+    }
+    // Undone in reverse.
+    opening.undo.splice(0..0, part.undo);
+    add_sentence(&mut opening.risk, &part.risk);
+}
+
+fn add_sentence(text: &mut String, sentence: &str) {
+    if text.contains(sentence) {
+        return;
+    }
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(sentence);
+}
+
+/// Puts the rule that the commands would add where they would add it.
+fn admit(firewalls: &mut Firewalls, site: &Site, access: &Access) {
+    let table = firewalls.tables.iter_mut().find(|table| {
+        let legacy = table.tool == super::ruleset::Tool::IptablesLegacy;
+        table.family.word() == site.family && table.name == site.table && legacy == site.legacy
+    });
+    let chain = table.and_then(|table| table.chains.iter_mut().find(|chain| chain.name == site.chain));
+    let Some(chain) = chain else { return };
+    let (address, port) =
+        if site.reply { (Key::Destination, Key::SourcePort) } else { (Key::Source, Key::DestinationPort) };
+    let condition = |key: Key, pattern: Pattern| {
+        Step::If(Condition::Match {
+            keys: vec![key],
+            negated: false,
+            elements: Elements::Here(vec![Element::of(pattern)]),
+        })
+    };
+    let (first, last) = access.client.bounds();
+    let number = u64::from(access.port);
+    let steps = vec![
+        condition(address, Pattern::Addresses(first, last)),
+        condition(port, Pattern::Numbers(number, number)),
+        Step::Then(Verdict::Accept),
+    ];
+    let at = site.index.unwrap_or(chain.rules.len()).min(chain.rules.len());
+    chain.rules.insert(at, Rule { steps, text: String::new(), handle: None, counted: true });
+}
+
+/// A word as a shell takes it for itself. Names of tables, chains and zones come from the node.
+fn shell(word: &str) -> String {
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@' | '%' | '+' | ',' | '=');
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn opens_only(access: &Access) -> String {
+    format!("Opens port {} to {} and nobody else.", access.port, access.client)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! Through nft, whose rules last as long as the boot.
+
+use super::{Access, Opening, opens_only, shell};
+use crate::firewall::Decision;
+
+/// A rule right before the one that blocks; at the chain's end where its policy does. It has to be in the same chain: an accept
+/// elsewhere does not override a drop.
+pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
+    let site = &decision.site;
+    let chain = [&site.family, &site.table, &site.chain].map(|word| shell(word)).join(" ");
+    let rule = rule(site.reply, access);
+    let command = match (site.index, decision.handle) {
+        (None, _) => format!("nft add rule {chain} {rule}"),
+        (Some(_), Some(handle)) => format!("nft insert rule {chain} handle {handle} {rule}"),
+        (Some(index), None) => format!("nft insert rule {chain} index {index} {rule}"),
+    };
+    let before = match &decision.rule {
+        Some(text) => format!("before `{text}`"),
+        None => "at its end".to_owned(),
+    };
+    let Access { client, .. } = access;
+    let shown = format!("nft -a list chain {chain} | sed -n 's|.*{rule} # handle ||p'");
+    Opening {
+        commands: vec![command],
+        persist: vec![format!(
+            "# in /etc/nftables.conf (or the file it includes), chain {} of table {} {}, {before}: {rule}",
+            site.chain, site.family, site.table
+        )],
+        undo: vec![format!("nft delete rule {chain} handle \"$({shown})\"")],
+        risk: format!(
+            "{} Lost at the next boot or reload unless the line for {client} is added to the file; do not write `nft list ruleset` over the file where ufw, firewalld or Docker keep tables of their own.",
+            opens_only(access)
+        ),
+    }
+}
+
+fn rule(reply: bool, access: &Access) -> String {
+    let Access { client, port } = access;
+    let family = if access.is_v6() { "ip6" } else { "ip" };
+    if reply {
+        format!("{family} daddr {client} tcp sport {port} ct state established accept")
+    } else {
+        format!("{family} saddr {client} tcp dport {port} accept")
+    }
+}

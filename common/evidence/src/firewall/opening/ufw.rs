@@ -1,0 +1,43 @@
+//! Through ufw, which keeps what it is told.
+
+use super::{Access, Opening, iptables, opens_only, shell};
+use crate::firewall::{Decision, Site};
+
+/// A plain `ufw allow` goes to the end, after the rule that denies; only past the default policy is that enough.
+pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
+    let chain = decision.site.chain.trim_start_matches("ufw6-").trim_start_matches("ufw-");
+    let default = decision.site.index.is_none() || chain.starts_with("skip-to-policy-") || chain.starts_with("reject-");
+    let base = decision.site.via.first().map_or("", String::as_str);
+    if base == "OUTPUT" || !(default || chain.starts_with("user-")) {
+        return in_own_chain(&decision.site, access);
+    }
+    let place = match decision.handle {
+        _ if default => String::new(),
+        Some(number) => format!("insert {number} "),
+        None => "prepend ".to_owned(),
+    };
+    let route = if base == "FORWARD" { "route " } else { "" };
+    let rule = format!("allow from {} to any port {} proto tcp", access.client, access.port);
+    Opening {
+        commands: vec![format!("ufw {route}{place}{rule}")],
+        persist: Vec::new(),
+        undo: vec![format!("ufw {route}delete {rule}")],
+        risk: opens_only(access),
+    }
+}
+
+/// A rule in ufw's before and after files is not reached by `ufw allow`.
+fn in_own_chain(site: &Site, access: &Access) -> Opening {
+    let rule = iptables::rule(site, access);
+    let name = if site.family == "ip6" { "6" } else { "" };
+    let stage = if site.chain.contains("-after-") { "after" } else { "before" };
+    let files = format!("/etc/ufw/{stage}{name}.rules");
+    Opening {
+        persist: vec![format!("# in {files}, before the rule that blocks: -A {} {rule}", shell(&site.chain))],
+        risk: format!(
+            "{} The rule that blocks is in {files}, which `ufw allow` does not override.",
+            opens_only(access)
+        ),
+        ..iptables::opening(site, access)
+    }
+}
