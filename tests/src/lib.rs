@@ -5,3 +5,4 @@
 //! tests depends on this crate.
 
 pub mod lab;
+pub mod packages;

@@ -2,4 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a failed test")]
 
+mod causes;
+mod fleet;
 mod lab_works;

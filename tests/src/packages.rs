@@ -1,0 +1,39 @@
+//! The packages under test, built from this tree as `make packages` does, only quicker.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+/// Relative to the repository's root.
+const OUT: &str = "target/packages";
+
+/// The .deb of this name, for example `dialtone-agent`. All are built at the first call of a process.
+///
+/// # Errors
+/// When they cannot be built, with what cargo said.
+pub fn deb(name: &str) -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let folder = folder.as_ref().map_err(|said| anyhow!("{said}"))?;
+    let matching = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_it = |path: &PathBuf| {
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        file.starts_with(&format!("{name}_")) && file.ends_with(".deb")
+    };
+    matching.into_iter().find(is_it).with_context(|| format!("no package {name} in {}", folder.display()))
+}
+
+fn build() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let folder = root.join(OUT);
+    // A package of an older version must not be taken for one of this tree.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let arguments = ["run", "--quiet", "--locked", "--package", "xtask", "--", "packages", "--profile", "dev", "--out", OUT];
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(&root).output()?;
+    ensure!(output.status.success(), "packages: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(folder)
+}
