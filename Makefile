@@ -25,5 +25,6 @@ lint: ## the checks that need no test run
 	$(CARGO) xtask deps
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 
-packages: ## dist/*.deb, and dist/*.rpm where rpmbuild is installed
+packages: ## dist/*.deb and dist/*.rpm
+	deploy/prepare
 	$(CARGO) xtask packages

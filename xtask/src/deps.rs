@@ -19,8 +19,8 @@ const IMPURE: [&str; 10] =
 /// Libraries that only these crates of ours may name.
 const ONLY: [(&str, &[&str]); 5] = [
     ("sled", &["controller-store"]),
-    ("rustls", &["common-tls", "common-probe"]),
-    ("rcgen", &["common-tls"]),
+    ("rustls", &["common-tls"]),
+    ("rcgen", &["common-tls", "system-tests"]),
     ("inotify", &["agent-sources"]),
     ("netlink-sys", &["agent-sources"]),
 ];
