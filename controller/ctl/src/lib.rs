@@ -1,1 +1,114 @@
-//! Placeholder.
+//! The `dialtone` command: asks a controller, or one it starts in this process, and shows the answer.
+
+pub mod cli;
+
+mod commands;
+mod config;
+mod embedded;
+mod exit;
+mod output;
+mod progress;
+mod render;
+mod session;
+mod terminal;
+
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use cli::{Cli, Command, Global, Operator, Token};
+use commands::{diagnose, generate, identities, inventory, login};
+pub use exit::{Exit, Failure};
+use output::Output;
+use progress::{Progress, note};
+use session::Session;
+
+/// Does what the command line says and gives the exit code.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nowhere to print to: the exit code is all there is.
+            error.print().ok();
+            return if asked_for { Exit::Done } else { Exit::Usage };
+        }
+    };
+    run(cli).unwrap_or_else(|failure| {
+        note(&format!("{:#}", failure.error));
+        for line in failure.hint.iter().flat_map(|hint| hint.lines()) {
+            note(&format!("  {line}"));
+        }
+        failure.exit
+    })
+}
+
+fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
+    let output = Output::new(&global);
+    match command {
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { dir } => generate::man(dir.as_deref()),
+        Command::Login(arguments) => {
+            block_on(async { login::login(&global, &output, &Progress::new(), arguments).await })
+        }
+        Command::Diagnose(arguments) => with_session(&global, Controller::Any, async |session, progress| {
+            diagnose::diagnose(session, &output, progress, arguments).await
+        }),
+        Command::Nodes => {
+            with_session(&global, Controller::Any, async |session, _| inventory::nodes(session, &output).await)
+        }
+        Command::Node { name } => {
+            with_session(&global, Controller::Any, async |session, _| inventory::node(session, &output, name).await)
+        }
+        Command::Timeline { node, since } => with_session(&global, Controller::Any, async |session, _| {
+            inventory::timeline(session, &output, node, since).await
+        }),
+        Command::Token(Token::Create { ttl, node }) => with_session(&global, Controller::Remote, async |session, _| {
+            identities::create_token(session, &output, ttl, node).await
+        }),
+        Command::Operator(Operator::Add { name, role }) => {
+            with_session(&global, Controller::Remote, async |session, _| {
+                identities::add_operator(session, &output, &name, role).await
+            })
+        }
+    }
+}
+
+/// Which controller will do.
+#[derive(Debug, Clone, Copy)]
+enum Controller {
+    /// Also one in this process.
+    Any,
+    /// One that others use too.
+    Remote,
+}
+
+/// Runs `work` with a controller that answers, and stops what was started for it, also when interrupted.
+fn with_session(
+    global: &Global,
+    which: Controller,
+    work: impl AsyncFnOnce(&mut Session, &Progress) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    block_on(async {
+        let progress = Progress::new();
+        let mut session = match which {
+            Controller::Any => Session::open(global, &progress).await?,
+            Controller::Remote => Session::open_remote(global, &progress).await?,
+        };
+        let result = tokio::select! {
+            result = work(&mut session, &progress) => result,
+            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        };
+        session.close().await;
+        result
+    })
+}
+
+fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::controller)?;
+    let result = runtime.block_on(work);
+    // A resolver that hangs must not keep the program.
+    runtime.shutdown_timeout(Duration::from_millis(10));
+    result
+}

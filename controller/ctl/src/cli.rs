@@ -1,0 +1,197 @@
+//! The command line. Help, completions and manual pages are made from this.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use common_tls::{OperatorName, Pin, Role};
+
+/// Says why a client cannot connect to an Elasticsearch or OpenSearch node, and what fixes it.
+#[derive(Debug, Parser)]
+#[command(name = "dialtone", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Options of every command
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Without a controller, everything runs in this process and answers for this machine.
+
+Exit codes: 0 reachable or done, 1 a cause was found, 2 usage or input error, 3 undetermined,
+4 controller or permission problem.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// How results are printed
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+    /// The controller to ask, instead of the configured one
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    pub controller: Option<String>,
+    /// The configuration file [default: ~/.config/dialtone/config.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Whether to use colour; auto honours NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For both
+    Yaml,
+}
+
+/// Whether to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Even when it is not a terminal
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say why a client cannot connect, and what fixes it
+    Diagnose(Diagnose),
+    /// List the nodes, their engines, and whether their agents are heard
+    Nodes,
+    /// Show one node: its engines, its addresses, and the newest evidence from it
+    Node {
+        /// Name of the node
+        name: String,
+    },
+    /// Show what changed, started, stopped and failed
+    Timeline {
+        /// Only this node
+        node: Option<String>,
+        /// How far back, for example 30m, 2h, 7d
+        #[arg(long, value_name = "TIME", default_value = "2h", value_parser = duration)]
+        since: Duration,
+    },
+    /// Join tokens, for nodes
+    #[command(subcommand)]
+    Token(Token),
+    /// People who may use the controller
+    #[command(subcommand)]
+    Operator(Operator),
+    /// Get an operator's certificate from a controller, and use that controller from now on
+    Login(Login),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write the pages of all commands into this directory instead
+        #[arg(long, hide = true)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// `dialtone diagnose`.
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// What the client was told: URL, HOST:PORT, HOST, or the name of a node [default: every engine that is known]
+    pub endpoint: Vec<String>,
+    /// A file with what the client printed; - for standard input
+    #[arg(long, value_name = "FILE|-")]
+    pub client_error: Option<PathBuf>,
+    /// Where to probe from: controller, here, or a node's name [default: controller and here]
+    #[arg(long, value_name = "VANTAGE", value_delimiter = ',')]
+    pub from: Vec<String>,
+    /// Repeat until it is reachable
+    #[arg(long)]
+    pub watch: bool,
+    /// Show everything, however long
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `dialtone token`.
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a join token; it is good for one node
+    Create {
+        /// How long it can be used, for example 10m
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+        ttl: Duration,
+        /// The name the node must take
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+    },
+}
+
+/// `dialtone operator`.
+#[derive(Debug, Subcommand)]
+pub enum Operator {
+    /// Add a person; prints a login token, good once
+    Add {
+        /// Who
+        name: OperatorName,
+        /// What they may do: viewer, operator, approver or admin
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+    },
+}
+
+/// `dialtone login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The controller
+    #[arg(value_name = "HOST:PORT")]
+    pub address: String,
+    /// The login token, as `dialtone-controller operator add` printed it
+    #[arg(long)]
+    pub token: String,
+    /// The hash of the controller's CA, as `dialtone-controller init` printed it
+    #[arg(long, value_name = "sha256:HEX")]
+    pub ca_pin: Pin,
+}
+
+/// A time span: a number and one of s, m, h, d.
+fn duration(text: &str) -> Result<Duration, String> {
+    let invalid = || format!("{text:?} is not a time span: give a number and s, m, h or d, for example 2h");
+    const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    const MAX_SECONDS: u64 = 10 * 365 * 86_400;
+    let parsed = UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, seconds)));
+    let (number, seconds) = parsed.ok_or_else(invalid)?;
+    let total = number.parse().ok().and_then(|number: u64| number.checked_mul(*seconds));
+    total.filter(|total| (1..=MAX_SECONDS).contains(total)).map(Duration::from_secs).ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn time_spans_are_a_number_and_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for bad in ["", "h", "2", "-1h", "2 h", "0s", "99999999999999999999d", "3é"] {
+            assert!(duration(bad).unwrap_err().contains("time span"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! One file per command: what is asked, and how it is shown.
+
+pub(crate) mod diagnose;
+pub(crate) mod generate;
+pub(crate) mod identities;
+pub(crate) mod inventory;
+pub(crate) mod login;

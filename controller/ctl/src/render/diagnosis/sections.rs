@@ -1,0 +1,292 @@
+//! The parts below the path, each behind a word in the margin.
+
+use common_model::diagnosis::{ChangeSeen, Citation, Link, Remedy, RemedyKind};
+use common_model::{Diagnosis, EvidenceId};
+
+use super::{Detail, is_healthy};
+use crate::render::time::{ago, local, local_and_ago};
+use crate::render::{Page, Style};
+use crate::terminal::Terminal;
+
+/// Width of the margin the headings stand in.
+const MARGIN: usize = 11;
+
+/// Evidence older than this is shown with its age.
+const OLD_MS: i64 = 60_000;
+
+pub(super) struct Sections<'a> {
+    pub(super) page: &'a mut Page,
+    pub(super) diagnosis: &'a Diagnosis,
+    pub(super) terminal: &'a Terminal,
+    pub(super) detail: Detail,
+}
+
+impl<'a> Sections<'a> {
+    /// The chain, from the symptom down to the root.
+    pub(super) fn why(&mut self) {
+        let verdict = &self.diagnosis.verdict;
+        let told = |link: &Link| verdict.sentence.starts_with(link.sentence.trim_end_matches('.'));
+        if matches!(verdict.chain.as_slice(), [] | [_]) && verdict.chain.iter().all(told) {
+            return;
+        }
+        self.heading();
+        for (n, link) in verdict.chain.iter().enumerate() {
+            match n {
+                0 => self.entry("WHY", &link.sentence, Style::Plain),
+                _ => self.entry_hanging("", 2, &format!("← {}", link.sentence), Style::Plain),
+            }
+        }
+    }
+
+    /// The excerpts that decide.
+    pub(super) fn evidence(&mut self) {
+        let citations = self.deciding();
+        if citations.is_empty() {
+            return;
+        }
+        self.heading();
+        let shown = citations.len().min(self.detail.citations);
+        for (n, citation) in citations.iter().take(shown).enumerate() {
+            let mut source = citation.source.clone();
+            if let Some(node) = citation.node.as_ref().filter(|node| self.diagnosis.verdict.node.as_ref() != Some(node))
+            {
+                source = format!("{node}: {source}");
+            }
+            if self.terminal.now.millis_since(citation.taken_at) > OLD_MS {
+                source = format!("{source}  (read {})", ago(citation.taken_at, self.terminal.now));
+            }
+            let label = if n == 0 { "EVIDENCE" } else { "" };
+            if self.detail.excerpt == 0 {
+                let first = citation.excerpt.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+                self.entry_cut(label, &format!("{source}: {}", first.trim()), Style::Plain);
+            } else {
+                self.entry(label, &source, Style::Strong);
+                self.quote(&citation.excerpt);
+            }
+        }
+        self.more(citations.len() - shown, "piece");
+    }
+
+    /// What changed, when, by whom.
+    pub(super) fn change(&mut self) {
+        let Some(change) = &self.diagnosis.change else { return };
+        self.heading();
+        let when_and_who = self.when_and_who(change);
+        self.entry("CHANGE", &format!("{}, {when_and_who}", change.what), Style::Plain);
+        self.diff(&change.diff);
+    }
+
+    /// What fixes it, the best first.
+    pub(super) fn fix(&mut self) {
+        if self.diagnosis.remedies.is_empty() || is_healthy(self.diagnosis) {
+            return;
+        }
+        self.heading();
+        let several = self.diagnosis.remedies.len() > 1;
+        for (n, remedy) in self.diagnosis.remedies.iter().enumerate() {
+            let number = if several { format!("{}. ", n + 1) } else { String::new() };
+            let title = format!("{number}{}{}", remedy.title, by(remedy.kind));
+            self.entry(if n == 0 { "FIX" } else { "" }, &title, if n == 0 { Style::Good } else { Style::Plain });
+            if n == 0 || self.detail.all {
+                self.remedy(remedy);
+            }
+        }
+    }
+
+    /// What would block next.
+    pub(super) fn also_blocking(&mut self) {
+        if self.diagnosis.blockers.is_empty() {
+            return;
+        }
+        self.heading();
+        for (n, blocker) in self.diagnosis.blockers.iter().enumerate() {
+            let label = if n == 0 { "ALSO" } else { "" };
+            self.entry(label, &format!("blocks next: {} [{}]", blocker.sentence, blocker.cause), Style::Warning);
+        }
+    }
+
+    /// What it is not.
+    pub(super) fn ruled_out(&mut self) {
+        let ruled_out = &self.diagnosis.ruled_out;
+        if ruled_out.is_empty() {
+            return;
+        }
+        self.heading();
+        if self.detail.all {
+            for (n, out) in ruled_out.iter().enumerate() {
+                self.entry(
+                    if n == 0 { "RULED OUT" } else { "" },
+                    &format!("{}: {}", out.cause, out.because),
+                    Style::Dim,
+                );
+            }
+            return;
+        }
+        let causes: Vec<&str> = ruled_out.iter().map(|out| out.cause.as_str()).collect();
+        let plural = if causes.len() == 1 { "" } else { "s" };
+        let head = format!("{:MARGIN$}{} cause{plural} (-v says why): ", "RULED OUT", causes.len());
+        self.page.cut(0, &format!("{head}{}", causes.join(", ")), Style::Dim);
+    }
+
+    /// What could not be known, and how to know it.
+    pub(super) fn missing(&mut self) {
+        if self.diagnosis.missing.is_empty() {
+            return;
+        }
+        self.heading();
+        for (n, missing) in self.diagnosis.missing.iter().enumerate() {
+            let label = if n == 0 { "MISSING" } else { "" };
+            self.entry(label, &format!("{} → {}", missing.evidence, missing.how_to_get_it), Style::Warning);
+        }
+    }
+
+    /// What each probe met, and how long it all took.
+    pub(super) fn footer(&mut self) {
+        if !self.detail.all {
+            return;
+        }
+        self.heading();
+        for (n, probe) in self.diagnosis.probes.iter().enumerate() {
+            let label = if n == 0 { "PROBES" } else { "" };
+            self.entry(label, &format!("from {}: {}", probe.vantage, probe.message), Style::Dim);
+        }
+        self.entry("TOOK", &format!("{} ms", self.diagnosis.elapsed_ms), Style::Dim);
+    }
+
+    /// The evidence of the chain, or of whatever was cited when the chain cites none. Probes are left to the path, unless
+    /// there is nothing else.
+    fn deciding(&self) -> Vec<&'a Citation> {
+        let diagnosis = self.diagnosis;
+        let all = &diagnosis.evidence;
+        if self.detail.all {
+            return all.iter().collect();
+        }
+        let ids: Vec<&EvidenceId> = diagnosis.verdict.chain.iter().rev().flat_map(|link| &link.evidence).collect();
+        let mut cited: Vec<&'a Citation> = Vec::new();
+        for id in ids {
+            if let Some(citation) =
+                all.iter().find(|citation| citation.id == *id).filter(|found| !cited.contains(found))
+            {
+                cited.push(citation);
+            }
+        }
+        if cited.is_empty() {
+            cited = all.iter().collect();
+        }
+        let from_nodes: Vec<&'a Citation> = cited.iter().copied().filter(|citation| citation.node.is_some()).collect();
+        if from_nodes.is_empty() { cited } else { from_nodes }
+    }
+
+    fn when_and_who(&self, change: &ChangeSeen) -> String {
+        let mut text = local_and_ago(change.at, self.terminal);
+        if let Some(since) = change.not_before.filter(|since| self.detail.all && *since != change.at) {
+            text.push_str(&format!(", not before {}", local(since, self.terminal)));
+        }
+        if let Some(who) = &change.who {
+            text.push_str(&format!(" by {who}"));
+        }
+        if let Some(how) = &change.how {
+            text.push_str(&format!(" with {how}"));
+        }
+        text
+    }
+
+    fn remedy(&mut self, remedy: &Remedy) {
+        for command in &remedy.commands {
+            for line in command.lines() {
+                self.page.whole(MARGIN + 2, line, Style::Command);
+            }
+        }
+        if let Some(diff) = remedy.diff.as_ref().filter(|_| self.detail.edits || remedy.commands.is_empty()) {
+            self.diff(diff);
+        }
+        for (word, text) in [("risk", &remedy.risk), ("undo", &remedy.undo)] {
+            if text.is_empty() {
+                continue;
+            }
+            if self.detail.cautions {
+                let head = self.page.span(&format!("{:MARGIN$}  {word}  ", ""), Style::Dim);
+                let text = self.page.span(text, Style::Plain);
+                self.page.flow(MARGIN + 8, &[head, text]);
+            } else {
+                self.page.cut(MARGIN + 2, &format!("{word}  {text}"), Style::Dim);
+            }
+        }
+    }
+
+    fn quote(&mut self, excerpt: &str) {
+        let lines: Vec<&str> = excerpt.lines().filter(|line| !line.trim().is_empty()).collect();
+        let shown = lines.len().min(self.detail.excerpt);
+        for line in lines.iter().take(shown) {
+            self.text_line(line, Style::Plain);
+        }
+        self.more(lines.len() - shown, "line");
+    }
+
+    /// Position marks of a diff are left to `-v`: the source of the evidence names the line.
+    fn diff(&mut self, diff: &str) {
+        let lines: Vec<&str> = diff.lines().filter(|line| self.detail.all || !is_position(line)).collect();
+        let shown = lines.len().min(self.detail.diff);
+        for line in lines.iter().take(shown) {
+            let style = match line.as_bytes().first() {
+                _ if is_position(line) => Style::Dim,
+                Some(b'+') => Style::Added,
+                Some(b'-') => Style::Removed,
+                _ => Style::Dim,
+            };
+            self.text_line(line, style);
+        }
+        self.more(lines.len() - shown, "line");
+    }
+
+    fn text_line(&mut self, line: &str, style: Style) {
+        match self.detail.all {
+            true => self.page.whole(MARGIN + 2, line, style),
+            false => self.page.cut(MARGIN + 2, line, style),
+        }
+    }
+
+    fn more(&mut self, count: usize, what: &str) {
+        if count > 0 {
+            let plural = if count == 1 { "" } else { "s" };
+            self.page.cut(MARGIN + 2, &format!("… {count} more {what}{plural} (-v)"), Style::Dim);
+        }
+    }
+
+    fn entry(&mut self, label: &str, text: &str, style: Style) {
+        self.entry_hanging(label, 0, text, style);
+    }
+
+    /// The lines after the first are indented by `hang` more.
+    fn entry_hanging(&mut self, label: &str, hang: usize, text: &str, style: Style) {
+        let label = self.page.span(&format!("{label:MARGIN$}"), Style::Strong);
+        let text = self.page.span(text, style);
+        self.page.flow(MARGIN + hang, &[label, text]);
+    }
+
+    fn entry_cut(&mut self, label: &str, text: &str, style: Style) {
+        let label = self.page.span(&format!("{label:MARGIN$}"), Style::Strong);
+        let text = self.page.span(text, style);
+        self.page.row(&[], vec![label, text]);
+    }
+
+    fn heading(&mut self) {
+        if self.detail.airy {
+            self.page.blank();
+        }
+    }
+}
+
+fn is_position(line: &str) -> bool {
+    line.starts_with("--- ") || line.starts_with("+++ ") || line.starts_with("@@")
+}
+
+/// Who carries a remedy out, where it is not the reader on the node.
+fn by(kind: RemedyKind) -> &'static str {
+    match kind {
+        RemedyKind::Approve => " (by the node, once approved)",
+        RemedyKind::PullRequest => " (by a pull request)",
+        RemedyKind::Client => " (on the client)",
+        RemedyKind::Manual => "",
+    }
+}
