@@ -25,8 +25,8 @@ pub struct EngineRef {
     pub log_file: Option<String>,
     /// Process ids running it now, the one that owns the sockets last.
     pub pids: Vec<u32>,
-    /// `-E` settings of its unit's command line, each `key=value`, secrets removed; what the running process was started
-    /// with may differ and is in the evidence of its processes.
+    /// `-E` settings of its unit's command line, each `key=value`, secrets removed; without a unit, those of its process.
+    /// What a unit's process was started with may differ and is in the evidence of its processes.
     pub arguments: Vec<String>,
     /// What showed that it is there: `unit`, `package`, `process`, `config`.
     pub found_by: Vec<String>,

@@ -9,6 +9,7 @@ pub mod command;
 pub mod engine;
 pub mod firewall;
 pub mod redact;
+pub mod settings;
 pub mod source;
 mod yml;
 

@@ -42,6 +42,8 @@ pub struct EngineConfig {
     pub settings: Vec<Setting>,
     /// Why the engine would refuse the file; the engine then does not start.
     pub fatal: Option<SyntaxProblem>,
+    /// True when only its beginning was read.
+    pub cut: bool,
     /// Why the agent could not read it.
     pub unreadable: Option<String>,
 }
@@ -175,6 +177,7 @@ impl Evidence for EngineConfig {
             modified_ms: file.modified_ms,
             owner: file.owner,
             mode: file.mode,
+            cut: file.cut,
             unreadable: file.error,
         };
         Parsed { value, problems }

@@ -5,8 +5,10 @@ use common_model::probe::Product;
 use super::Engines;
 use super::facts::{EngineProcess, Facts, FileFact, UnitFile, Wanted};
 use super::unit_text::{self, UnitText};
+use crate::collectors::engine_config::EngineConfig;
 use crate::command::{self, Role};
 use crate::engine::EngineRef;
+use crate::settings;
 
 /// The configuration directories of packages.
 static CONFIG_DIRS: &[(&str, Product)] = &[
@@ -64,6 +66,7 @@ pub fn discover(facts: &Facts) -> Engines {
     }
     for engine in &mut engines {
         engine.version = version(facts, engine);
+        engine.log_file = log_file(facts, engine);
     }
     name_uniquely(&mut engines);
     engines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -250,6 +253,17 @@ fn version(facts: &Facts, engine: &EngineRef) -> Option<String> {
         let upstream = version.split_once(':').map_or(version.as_str(), |(_, rest)| rest);
         Some(upstream.split_once('-').map_or(upstream, |(version, _)| version).to_owned())
     })
+}
+
+fn log_file(facts: &Facts, engine: &EngineRef) -> Option<String> {
+    let path = engine.config_file();
+    let text = match facts.files.get(&path)? {
+        FileFact::Text(text) => text.as_str(),
+        FileFact::Missing => "",
+        FileFact::Unreadable(_) => return None,
+    };
+    let config = EngineConfig::from_text(&path, text);
+    settings::log_file(Some(&config), &engine.arguments, engine.product?, &engine.config_dir, engine.home.as_deref())
 }
 
 fn name_uniquely(engines: &mut [EngineRef]) {

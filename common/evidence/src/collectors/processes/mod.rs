@@ -6,6 +6,7 @@ use std::time::Duration;
 use common_model::Class;
 use serde::{Deserialize, Serialize};
 
+use crate::command::{self, Role};
 use crate::source::{Collector, Source, Trigger};
 use crate::{Evidence, Parsed, parse_json};
 
@@ -14,12 +15,7 @@ pub static COLLECTOR: Collector = Collector {
     kind: Processes::KIND,
     schema: 1,
     class: Class::State,
-    sources: |engines| {
-        engines
-            .iter()
-            .map(|engine| (engine.name.clone(), Source::Processes(engine.clone())))
-            .collect()
-    },
+    sources: |engines| engines.iter().map(|engine| (engine.name.clone(), Source::Processes(engine.clone()))).collect(),
     triggers: |_| vec![Trigger::UnitJournal, Trigger::Every(Duration::from_secs(1))],
     redact: crate::redact::process_json,
 };
@@ -61,10 +57,54 @@ pub struct Limit {
     pub hard: Option<u64>,
 }
 
+impl Processes {
+    /// The `-E` settings the running engine was started with, each `key=value`. None when it cannot be told: no process
+    /// runs, or only the child of a launcher is seen, which is given its settings by other means.
+    pub fn settings(&self) -> Option<Vec<String>> {
+        let of = |role| {
+            self.processes.iter().find(|process| command::recognise(&process.command).is_some_and(|(_, is)| is == role))
+        };
+        if let Some(launcher) = of(Role::Launcher) {
+            return Some(command::settings(&launcher.command));
+        }
+        let server = of(Role::Server)?;
+        let child = server.command.iter().any(|word| word.starts_with("org.elasticsearch.server/"));
+        (!child).then(|| command::settings(&server.command))
+    }
+
+    /// The process that owns the engine's sockets.
+    pub fn server(&self) -> Option<&Process> {
+        self.processes.iter().find(|process| matches!(command::recognise(&process.command), Some((_, Role::Server))))
+    }
+}
+
 impl Evidence for Processes {
     const KIND: &'static str = "processes";
 
     fn parse(raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
         parse_json(raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(commands: &[&str]) -> Processes {
+        let process =
+            |command: &&str| Process { command: command.split(' ').map(str::to_owned).collect(), ..Process::default() };
+        Processes { processes: commands.iter().map(process).collect() }
+    }
+
+    #[test]
+    fn settings_come_from_whoever_was_given_them() {
+        let launcher = "java -Dcli.name=server org.elasticsearch.launcher.CliToolLauncher -Ehttp.port=9201";
+        let child = "java --module-path /l -m org.elasticsearch.server/org.elasticsearch.bootstrap.Elasticsearch";
+        assert_eq!(running(&[launcher, child]).settings().unwrap(), ["http.port=9201"]);
+        assert_eq!(running(&[child]).settings(), None);
+        assert_eq!(running(&[]).settings(), None);
+        let one = "java org.opensearch.bootstrap.OpenSearch -E cluster.name=a";
+        assert_eq!(running(&[one]).settings().unwrap(), ["cluster.name=a"]);
+        assert!(running(&[launcher, child]).server().unwrap().command.contains(&"-m".to_owned()));
     }
 }
