@@ -5,14 +5,19 @@
 //! then moved aside, whole, and an empty store is opened, because a controller that does not start helps nobody at three in
 //! the morning; agents send their state again by themselves.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::{OpenReport, StoreError};
 
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Two segments of sled's file.
+const SPACE_BYTES: usize = 1024 * 1024;
+/// How long a closed engine may hold its lock.
+const RELEASED: Duration = Duration::from_secs(2);
 
 /// Opens the engine in `directory`, which is created if need be.
 pub(crate) fn open(directory: &Path) -> Result<(sled::Db, OpenReport), StoreError> {
@@ -33,6 +38,30 @@ pub(crate) fn open(directory: &Path) -> Result<(sled::Db, OpenReport), StoreErro
     }
     report.quarantined = Some(quarantine(directory).map_err(engine)?);
     try_open(directory).map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory))
+}
+
+/// Opens the engine once more after a failed write. Never moves anything aside: the store was good when the process began.
+pub(crate) fn open_again(directory: &Path) -> Result<sled::Db, StoreError> {
+    remove_snapshots(directory, ".generating").map_err(|source| io_error(directory, source))?;
+    let give_up = Instant::now() + RELEASED;
+    loop {
+        match try_open(directory) {
+            // The engine that was just closed lets go of its lock a moment later.
+            Err(Attempt::InUse) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(5)),
+            other => return other.map_err(|attempt| attempt.into_error(directory)),
+        }
+    }
+}
+
+/// An error unless there is room for the engine to begin a new file segment.
+pub(crate) fn check_space(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join("space.tmp");
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(&vec![1; SPACE_BYTES])?;
+        file.sync_all()
+    });
+    let removed = fs::remove_file(&path);
+    written.and(removed).map_err(|source| io_error(directory, source))
 }
 
 enum Attempt {

@@ -182,3 +182,40 @@ fn a_killed_writer_loses_nothing_it_acknowledged() {
         assert_eq!(store.damaged(), 0);
     }
 }
+
+const FULL_DISK: &str = "DIALTONE_STORE_FULL_DISK";
+
+/// The child of the test below, on a file system of a few megabytes. Does nothing as a test of its own.
+#[test]
+fn full_disk() {
+    let Some(directory) = std::env::var_os(FULL_DISK) else { return };
+    let (directory, filler) = (Path::new(&directory).join("store"), Path::new(&directory).join("filler"));
+    fs::write(&filler, vec![0; 2 * 1024 * 1024]).unwrap();
+    let store = open(&directory);
+    let put = |n: u32| store.commit("n", &Batch::default().put(format!("log/{n:08}"), vec![7; 8000]));
+    let refused = (0u32..10_000).find(|n| put(*n).is_err()).unwrap();
+    for _ in 0..3 {
+        let error = put(refused).unwrap_err();
+        assert!(matches!(error, StoreError::DiskFull { .. }), "{error:?}");
+    }
+    fs::remove_file(&filler).unwrap();
+    put(refused).unwrap();
+    drop(store);
+    let kept = scan_prefix(&open(&directory), "n", "log/", Order::Ascending, usize::MAX).unwrap();
+    assert_eq!(kept.len(), usize::try_from(refused).unwrap() + 1);
+}
+
+#[test]
+fn a_full_disk_confirms_nothing_and_is_got_over_without_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=5m tmpfs \"$0\" && exec \"$1\" --exact tests::full_disk --nocapture";
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script])
+        .arg(directory.path())
+        .arg(std::env::current_exe().unwrap())
+        .env(FULL_DISK, directory.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
