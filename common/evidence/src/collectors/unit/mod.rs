@@ -7,7 +7,8 @@ use common_model::{Class, Timestamp};
 use crate::source::{Collector, Program, Source, Trigger};
 use crate::{Evidence, Parsed};
 
-/// Properties asked of `systemctl show`.
+/// Properties asked of `systemctl show`. Times come as `Sat 2026-11-21 02:26:00 UTC`: programs are started with `TZ=UTC` and
+/// `LC_ALL=C`, since `--timestamp=` is not known to systemd before 247.
 pub static PROPERTIES: &[&str] = &[
     "Id",
     "LoadState",
@@ -53,13 +54,16 @@ pub static COLLECTOR: Collector = Collector {
             .map(|unit| {
                 let args = vec![
                     "show".to_owned(),
-                    "--timestamp=unix".to_owned(),
                     format!("--property={}", PROPERTIES.join(",")),
                     "--".to_owned(),
                     unit.clone(),
                 ];
-                let source =
-                    Source::Command { program: Program::Systemctl, args, timeout: Duration::from_secs(3), cap: 64 * 1024 };
+                let source = Source::Command {
+                    program: Program::Systemctl,
+                    args,
+                    timeout: Duration::from_secs(3),
+                    cap: 64 * 1024,
+                };
                 (unit, source)
             })
             .collect()
@@ -121,7 +125,125 @@ pub enum MainExit {
 impl Evidence for Unit {
     const KIND: &'static str = "unit";
 
-    fn parse(_raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
-        Parsed::default()
+    fn parse(raw: &[u8], subject: &str, _schema: u32) -> Parsed<Self> {
+        let text = String::from_utf8_lossy(raw);
+        let mut unit = Unit { id: subject.to_owned(), ..Unit::default() };
+        let mut exit = (0, 0);
+        let mut seen = false;
+        let mut problems = Vec::new();
+        for line in text.lines() {
+            let Some((key, value)) = line.split_once('=') else { continue };
+            seen = true;
+            match key {
+                "ExecMainCode" => exit.0 = value.parse().unwrap_or(0),
+                "ExecMainStatus" => exit.1 = value.parse().unwrap_or(0),
+                _ if !unit.set(key, value) => problems.push(format!("{key} has an unexpected value: {value:?}")),
+                _ => {}
+            }
+        }
+        if !seen {
+            problems.push("systemctl told nothing about the unit".to_owned());
+        }
+        // Codes of waitid(2): CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3; zero while it runs.
+        unit.last_exit = match exit {
+            (1, status) => Some(MainExit::Exited(status)),
+            (2 | 3, signal) => Some(MainExit::Killed(signal)),
+            _ => None,
+        };
+        Parsed { value: unit, problems }
+    }
+}
+
+impl Unit {
+    /// Takes one property; false when its value is not of the expected shape.
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        let text = || value.to_owned();
+        match key {
+            "Id" if !value.is_empty() => self.id = text(),
+            "LoadState" => self.load_state = text(),
+            "ActiveState" => self.active_state = text(),
+            "SubState" => self.sub_state = text(),
+            "UnitFileState" => self.unit_file_state = text(),
+            "Result" => self.result = text(),
+            "FragmentPath" => self.fragment = text(),
+            "DropInPaths" => self.drop_ins = value.split_whitespace().map(str::to_owned).collect(),
+            "NeedDaemonReload" => self.needs_reload = value == "yes",
+            "User" => self.user = text(),
+            "MainPID" => return assign(&mut self.main_pid, value),
+            "NRestarts" => return assign(&mut self.restarts, value),
+            "ExecMainStartTimestamp" => return set_time(&mut self.main_started_at, value),
+            "ActiveEnterTimestamp" => return set_time(&mut self.active_since, value),
+            "ActiveExitTimestamp" => return set_time(&mut self.inactive_since, value),
+            "StateChangeTimestamp" => return set_time(&mut self.state_changed_at, value),
+            _ if key.starts_with("Limit") => self.limits.push((key.to_owned(), text())),
+            _ => {}
+        }
+        true
+    }
+}
+
+fn assign<T: std::str::FromStr>(field: &mut T, value: &str) -> bool {
+    value.parse().map(|parsed| *field = parsed).is_ok()
+}
+
+fn set_time(field: &mut Option<Timestamp>, value: &str) -> bool {
+    if matches!(value, "" | "n/a" | "0") {
+        return true;
+    }
+    *field = time(value);
+    field.is_some()
+}
+
+/// `Sat 2026-11-21 02:26:00 UTC`, or `@` and seconds since 1970. Other zones have no meaning away from their host.
+fn time(text: &str) -> Option<Timestamp> {
+    if let Some(seconds) = text.strip_prefix('@') {
+        let seconds = seconds.split_once('.').map_or(seconds, |(whole, _)| whole);
+        return Some(Timestamp(seconds.parse::<i64>().ok()?.checked_mul(1000)?));
+    }
+    let utc = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT"))?;
+    let (_, date_time) = utc.split_once(' ')?;
+    let time: jiff::civil::DateTime = date_time.replacen(' ', "T", 1).parse().ok()?;
+    Some(Timestamp(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static FAILED: &str = "Type=notify\nMainPID=0\nExecMainPID=812\nExecMainCode=1\nExecMainStatus=78\nExecMainStartTimestamp=Sat 2026-11-21 02:26:00 UTC\nNRestarts=2\nActiveEnterTimestamp=n/a\nActiveExitTimestamp=\nStateChangeTimestamp=@1700000000\nLimitNOFILE=65535\nLimitMEMLOCK=8388608\nLimitAS=infinity\nId=elasticsearch.service\nLoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\nUnitFileState=enabled\nFragmentPath=/lib/systemd/system/elasticsearch.service\nDropInPaths=/etc/systemd/system/elasticsearch.service.d/a.conf /run/x.conf\nNeedDaemonReload=yes\nUser=elasticsearch\n";
+
+    #[test]
+    fn reads_a_failed_unit() {
+        let parsed = Unit::parse(FAILED.as_bytes(), "elasticsearch.service", 1);
+        assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+        let unit = parsed.value;
+        assert_eq!((unit.active_state.as_str(), unit.result.as_str()), ("failed", "exit-code"));
+        assert_eq!(unit.last_exit, Some(MainExit::Exited(78)));
+        assert_eq!(unit.main_started_at.unwrap().to_string(), "2026-11-21T02:26:00.000Z");
+        assert_eq!(unit.state_changed_at, Some(Timestamp(1_700_000_000_000)));
+        assert_eq!((unit.active_since, unit.inactive_since), (None, None));
+        assert_eq!((unit.restarts, unit.drop_ins.len(), unit.needs_reload), (2, 2, true));
+        assert!(unit.limits.contains(&("LimitMEMLOCK".to_owned(), "8388608".to_owned())));
+    }
+
+    #[test]
+    fn a_killed_process_has_its_signal_and_a_running_one_no_exit() {
+        let exit = |text: &str| Unit::parse(text.as_bytes(), "x", 1).value.last_exit;
+        assert_eq!(exit("ExecMainCode=2\nExecMainStatus=9"), Some(MainExit::Killed(9)));
+        assert_eq!(exit("ExecMainCode=3\nExecMainStatus=6"), Some(MainExit::Killed(6)));
+        assert_eq!(exit("ExecMainCode=0\nExecMainStatus=0"), None);
+    }
+
+    #[test]
+    fn what_is_no_time_is_said_and_nothing_is_a_problem() {
+        for text in ["MainPID=x", "ActiveEnterTimestamp=Sat 2026-11-21 02:26:00 CET", "StateChangeTimestamp=@9e99", ""]
+        {
+            assert_eq!(Unit::parse(text.as_bytes(), "x", 1).problems.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_unit_is_named_even_when_systemctl_does_not() {
+        assert_eq!(Unit::parse(b"LoadState=not-found", "es.service", 1).value.id, "es.service");
     }
 }
