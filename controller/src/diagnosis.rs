@@ -228,7 +228,8 @@ async fn judge(
         let resolution = resolution(report.as_ref(), &caller);
         let mut probes = report.map(|report| report.probes).unwrap_or_default();
         probes.extend(caller);
-        let picture = Picture { at: now(), endpoint: asked.endpoint, resolution, probes, client_error, nodes };
+        let picture =
+            Picture { at: now(), endpoint: asked.endpoint, resolution, probes, client_error, here: None, nodes };
         let diagnosis = controller_diagnose::diagnose(&picture);
         Ok::<_, Status>(controller_remedy::with_remedies(diagnosis, &picture))
     })

@@ -12,8 +12,6 @@ use crate::core::Core;
 /// Endpoints that one call may ask about.
 pub(crate) const MAX_ENDPOINTS: usize = 64;
 const DEFAULT_HTTP_PORT: u16 = 9200;
-const CLUSTER_NAME: &[&str] = &["cluster.name"];
-const TLS_ENABLED: [&[&str]; 2] = [&["xpack.security.http.ssl.enabled"], &["plugins.security.ssl.http.enabled"]];
 
 /// The endpoints meant by these texts. Blocking.
 pub(crate) fn endpoints(core: &Core, texts: &[String]) -> Result<Vec<Endpoint>, Status> {
@@ -59,7 +57,7 @@ fn of_text(core: &Core, text: &str) -> Result<Vec<Endpoint>, Status> {
 }
 
 fn cluster_name(engine: &EngineView) -> Option<String> {
-    engine.effective(CLUSTER_NAME)?.value()
+    engine.settings().cluster_name.shown()
 }
 
 /// The HTTP endpoints of a node's engines, at the address clients elsewhere would use.
@@ -77,9 +75,8 @@ fn client_address(node: &NodePicture) -> Option<IpAddr> {
 }
 
 fn scheme(engine: &EngineView) -> Option<Scheme> {
-    let enabled = TLS_ENABLED
-        .iter()
-        .any(|key| engine.effective(key).and_then(|setting| setting.value()).is_some_and(|value| value == "true"));
+    let settings = engine.settings();
+    let enabled = settings.tls().or(settings.http_ssl.on) == Some(true);
     Some(if enabled { Scheme::Https } else { Scheme::Http })
 }
 
@@ -113,6 +110,7 @@ pub(crate) fn concerned(
         resolution,
         probes: Vec::new(),
         client_error: None,
+        here: None,
         nodes: outlines.into_iter().map(|node| (node.name.clone(), node)).collect(),
     };
     let mut names = match Target::of(&picture) {

@@ -16,12 +16,17 @@ enum Edit<'a> {
 
 /// The unified diff from `old` to `new`, with `path` in its header; empty when they are equal.
 pub fn unified(path: &str, old: &str, new: &str) -> String {
+    between(path, path, old, new, CONTEXT)
+}
+
+/// As [`unified`], with a path for each side and so many lines of context.
+pub fn between(old_path: &str, new_path: &str, old: &str, new: &str, context: usize) -> String {
     if old == new {
         return String::new();
     }
     let edits = edits(&old.lines().collect::<Vec<_>>(), &new.lines().collect::<Vec<_>>());
-    let mut out = format!("--- {path}\n+++ {path}\n");
-    for hunk in hunks(&edits) {
+    let mut out = format!("--- {old_path}\n+++ {new_path}\n");
+    for hunk in hunks(&edits, context) {
         out.push_str(&hunk);
     }
     if out.len() > LONGEST {
@@ -76,12 +81,12 @@ fn aligned<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Edit<'a>> {
     edits
 }
 
-fn hunks(edits: &[Edit<'_>]) -> Vec<String> {
+fn hunks(edits: &[Edit<'_>], context: usize) -> Vec<String> {
     let changed: Vec<usize> =
         edits.iter().enumerate().filter(|(_, edit)| !matches!(edit, Edit::Keep(_))).map(|(at, _)| at).collect();
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for at in changed {
-        let (from, to) = (at.saturating_sub(CONTEXT), (at + CONTEXT + 1).min(edits.len()));
+        let (from, to) = (at.saturating_sub(context), (at + context + 1).min(edits.len()));
         match ranges.last_mut() {
             Some(last) if from <= last.1 => last.1 = to,
             _ => ranges.push((from, to)),

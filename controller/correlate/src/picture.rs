@@ -19,6 +19,9 @@ pub struct Picture {
     pub probes: Vec<Probe>,
     /// What the client printed, if anything was handed in.
     pub client_error: Option<String>,
+    /// The node that the vantage `here` is on, where that is known: everything in one process, or evidence pasted from one
+    /// machine. It is what `localhost` means.
+    pub here: Option<NodeName>,
     /// Every node that is known, by name.
     pub nodes: BTreeMap<NodeName, NodePicture>,
 }

@@ -1,6 +1,6 @@
 //! Which node an endpoint means. Says so when it cannot tell: a verdict about the wrong node is worse than none.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use common_evidence::collectors::host::Host;
 use common_evidence::collectors::interfaces::Interfaces;
@@ -39,14 +39,16 @@ pub enum FoundBy {
     Address,
     /// The endpoint's host is the node's name or host name, and none of its addresses is on an interface: a translated address.
     Name,
-    /// The endpoint means the machine it is used on, and only one node is known.
+    /// The endpoint means the machine it is used on, which is this node.
+    Here,
+    /// The endpoint means the machine it is used on, and only one node is known: likely it.
     Loopback,
     /// Only one node is known and nothing tells the endpoint's address.
     OnlyNode,
 }
 
 impl<'a> Target<'a> {
-    /// Finds the node of the picture's endpoint.
+    /// Finds the node of the picture's endpoint. A name such as `es-1` may resolve to loopback on the node itself.
     pub fn of(picture: &'a Picture) -> Self {
         let wanted = endpoint_addresses(picture);
         if picture.endpoint.is_loopback() || (!wanted.is_empty() && wanted.iter().all(IpAddr::is_loopback)) {
@@ -76,7 +78,13 @@ fn endpoint_addresses(picture: &Picture) -> Vec<IpAddr> {
     addresses
 }
 
-fn loopback(picture: &Picture, wanted: Vec<IpAddr>) -> Target<'_> {
+fn loopback(picture: &Picture, mut wanted: Vec<IpAddr>) -> Target<'_> {
+    if wanted.is_empty() {
+        wanted = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    }
+    if let Some(node) = picture.here.as_ref().and_then(|here| picture.nodes.get(here)) {
+        return Target::Node(Found { node, by: FoundBy::Here, addresses: wanted, evidence: None });
+    }
     if let Some(found) = by_name(picture, &wanted) {
         return found;
     }

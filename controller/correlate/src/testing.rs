@@ -389,6 +389,7 @@ pub fn asking(endpoint: &str, node: Node, probes: Vec<Probe>) -> Picture {
         resolution,
         probes,
         client_error: None,
+        here: None,
         nodes: BTreeMap::from([(node.name.clone(), node)]),
     }
 }

@@ -110,6 +110,10 @@ fn cap(case: &Case<'_>, verdict: &mut Supported, missing: &mut Vec<MissingEviden
             verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);
         }
     }
+    if let Some(guess) = case.guesses_node().filter(|_| rests_on_node) {
+        verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);
+        missing.push(guess);
+    }
     let behind_filter = verdict.cause.stage.is_some_and(|stage| stage > Stage::Filter);
     if behind_filter && case.wire.is_before_socket() {
         verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);

@@ -6,7 +6,7 @@ use common_evidence::collectors::sockets::Listener;
 use common_model::diagnosis::{Citation, MissingEvidence};
 use common_model::{Certainty, Change, NodeName, Symptom, Timestamp};
 use controller_correlate::changes::attribute;
-use controller_correlate::{Cited, EngineView, Filters, Found, NodePicture, Picture, Target};
+use controller_correlate::{Cited, EngineView, Filters, Found, FoundBy, NodePicture, Picture, Target};
 
 use crate::cite;
 use crate::finding::{Finding, Step, missing};
@@ -196,6 +196,16 @@ impl<'a> Case<'a> {
             Symptom::None if self.wire.deciding().is_none() => Certainty::Certain,
             _ => Certainty::Likely,
         }
+    }
+
+    /// Whether it is taken for granted, not known, that the endpoint means this node.
+    pub fn guesses_node(&self) -> Option<MissingEvidence> {
+        let found = self.found().filter(|found| found.by == FoundBy::Loopback)?;
+        let host = &self.picture.endpoint.host;
+        Some(missing(
+            format!("whether {host} means {}: it means the machine the client runs on", found.node.name),
+            format!("give the address of {}", found.node.name),
+        ))
     }
 
     /// Quotes a parsed piece of evidence of the node meant.

@@ -7,6 +7,7 @@ mod cite;
 mod client_error;
 mod finding;
 mod path;
+mod quote;
 mod start;
 mod wire;
 

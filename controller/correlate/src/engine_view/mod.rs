@@ -12,13 +12,14 @@ use common_evidence::collectors::processes::{Process, Processes};
 use common_evidence::collectors::sockets::Sockets;
 use common_evidence::collectors::unit::Unit;
 use common_evidence::engine::EngineRef;
+use common_evidence::settings::Origin;
 use common_model::probe::Product;
 use common_model::{EvidenceId, NodeName, Timestamp};
 
 use crate::picture::{Cited, NodePicture, Reading};
 
 pub use history::{Ending, Failed};
-pub use settings::{Effective, HTTP_BIND, HTTP_PORT, Origin, TRANSPORT_BIND, TRANSPORT_PORT, is_loopback_value};
+pub use settings::{HTTP_BIND, TRANSPORT_ADDRESS};
 
 /// An engine, joined.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,9 +93,7 @@ impl EngineView {
         let may = |engine: &EngineView| {
             engine.http_ports().is_some_and(|ports| ports.iter().any(|range| range.contains(&port)))
         };
-        let must = |engine: &EngineView| {
-            may(engine) && engine.effective(&HTTP_PORT).is_some_and(|set| set.source != Origin::Default)
-        };
+        let must = |engine: &EngineView| may(engine) && engine.settings().http.port.origin != Origin::Default;
         only(&listens).or_else(|| only(&must)).or_else(|| only(&may))
     }
 

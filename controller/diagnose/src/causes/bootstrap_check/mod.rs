@@ -8,11 +8,12 @@ mod roots;
 mod tests;
 
 use common_evidence::bootstrap::{BootstrapFailure, FailedCheck, last_failure};
+use common_evidence::settings::Loopback;
 use common_model::change::Topic;
 use common_model::diagnosis::Citation;
 use common_model::{Certainty, Change, Stage};
 use controller_correlate::EngineView;
-use controller_correlate::engine_view::{HTTP_BIND, TRANSPORT_BIND, is_loopback_value};
+use controller_correlate::engine_view::TRANSPORT_ADDRESS;
 use serde_json::json;
 
 use crate::case::Case;
@@ -141,12 +142,10 @@ fn enforces(change: &Change, engine: &EngineView) -> bool {
         return false;
     }
     change.items.iter().any(|item| {
-        let open =
-            |value: &Option<String>| value.as_deref().is_some_and(|value| is_loopback_value(value) == Some(false));
-        let key = item.key.as_str();
-        let is_bind = TRANSPORT_BIND.contains(&key) || HTTP_BIND.contains(&key) || ENFORCING[1..].contains(&key);
-        let opened = is_bind && open(&item.new) && !open(&item.old);
-        let no_longer_single = key == ENFORCING[0] && item.old.as_deref() == Some("single-node");
+        let opens = |value: &str| value.split(", ").any(|part| Loopback::of(part) != Loopback::Yes);
+        let open = |value: &Option<String>| value.as_deref().is_some_and(opens);
+        let opened = TRANSPORT_ADDRESS.contains(&item.key.as_str()) && open(&item.new) && !open(&item.old);
+        let no_longer_single = item.key == "discovery.type" && item.old.as_deref() == Some("single-node");
         opened || no_longer_single
     })
 }

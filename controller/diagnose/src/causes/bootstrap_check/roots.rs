@@ -6,11 +6,11 @@ use common_evidence::collectors::sysctl_files::PersistedSysctls;
 use common_model::Change;
 use common_model::change::Topic;
 use controller_correlate::EngineView;
-use controller_correlate::engine_view::TRANSPORT_BIND;
 
 use crate::case::Case;
 use crate::cite;
 use crate::finding::Step;
+use crate::quote;
 use crate::start;
 
 const MAP_COUNT: &str = "vm.max_map_count";
@@ -72,17 +72,11 @@ fn persisted(case: &Case<'_>, required: Option<u64>) -> Option<Step> {
 
 /// The setting that turns the checks on.
 fn production(engine: &EngineView) -> Option<Step> {
-    let set = engine.effective(&TRANSPORT_BIND)?;
-    let value = set.value()?;
-    let cites = match (&set.source, engine.config.known()) {
-        (controller_correlate::engine_view::Origin::File { line, .. }, Some(config)) => {
-            cite::yml(&engine.node, config, &[*line])
-        }
-        _ => Vec::new(),
-    };
-    let sentence =
-        format!("{} is {} ({}), which turns the checks on", set.key, cite::shown(&value), set.shown_source());
-    Some(Step::new("production-mode", sentence, cites))
+    let settings = engine.settings();
+    let sides = [settings.transport.bind, settings.transport.publish];
+    let open = sides.iter().find(|set| set.origin.is_known() && set.is_loopback_only() == Some(false))?;
+    let sentence = format!("{}, which turns the checks on", quote::stands(open));
+    Some(Step::new("production-mode", sentence, quote::setting(engine, open)))
 }
 
 /// The unit's limit behind a check, by systemd's directive.

@@ -6,16 +6,18 @@
 mod tests;
 
 use common_evidence::collectors::sockets::Listener;
+use common_evidence::settings::{Loopback, Origin, ResolvedSetting};
 use common_model::change::Topic;
 use common_model::diagnosis::Citation;
 use common_model::{Certainty, Change, Stage, Timestamp};
-use controller_correlate::engine_view::{Effective, HTTP_BIND, Origin, is_loopback_value};
+use controller_correlate::engine_view::HTTP_BIND;
 use controller_correlate::{EngineView, Running};
 use serde_json::json;
 
 use crate::case::Case;
 use crate::cite;
 use crate::finding::{Blocks, Cause, Finding, Step, Support, missing};
+use crate::quote;
 
 /// The entry.
 pub static CAUSE: Cause = Cause {
@@ -110,88 +112,82 @@ struct Reason {
 }
 
 fn reason(case: &Case<'_>, engine: &EngineView) -> Reason {
-    let Some(set) = engine.effective(&HTTP_BIND) else {
-        let file = engine.engine.config_file();
-        return Reason {
-            because: String::new(),
-            setting: "network.host".to_owned(),
-            value: None,
-            source: "default".to_owned(),
-            steps: Vec::new(),
-            change: None,
-            missing: vec![missing(
-                format!("the settings of {}", engine.title()),
-                format!("on {}: sudo cat {file}", engine.node),
-            )],
-        };
-    };
-    let quoted = quote(engine, &set);
+    let set = engine.settings().http.bind;
+    let quoted = quote::setting(engine, &set);
     let started = engine.started_at();
-    let change = case.newest_change(|change| explains(change, engine, started));
-    if !is_loopback(&set) && engine.edited_since_start() == Some(true) {
-        return not_restarted(case, engine, &set, quoted, change);
-    }
-    let (because, fact) = match set.value() {
-        None => (
-            format!(" because {} is not set (default)", set.key),
-            format!("{} is not set in {}; the default is loopback", set.key, engine.engine.config_file()),
-        ),
-        Some(value) => {
-            let stands = format!("{} is {} ({})", set.key, cite::shown(&value), set.shown_source());
-            (format!(" because {stands}"), stands)
-        }
-    };
-    Reason {
-        because,
-        setting: set.key.clone(),
-        value: set.value(),
-        source: set.shown_source(),
-        steps: vec![Step::new("setting", fact, quoted)],
-        change,
+    let mut reason = Reason {
+        because: String::new(),
+        setting: set.setting.clone(),
+        value: quote::value(&set),
+        source: set.origin.to_string(),
+        steps: Vec::new(),
+        change: case.newest_change(|change| explains(change, engine, started)),
         missing: Vec::new(),
+    };
+    if set.is_loopback_only() != Some(true) && engine.edited_since_start() == Some(true) {
+        return not_restarted(case, engine, &set, quoted, reason);
     }
+    match &set.origin {
+        Origin::Unknown(why) => {
+            "default".clone_into(&mut reason.source);
+            let file = engine.engine.config_file();
+            reason.missing = vec![missing(
+                format!("the settings of {}: {why}", engine.title()),
+                format!("on {}: sudo cat {file}", engine.node),
+            )];
+        }
+        Origin::Default => {
+            reason.because = format!(" because {} is not set (default)", set.setting);
+            let fact =
+                format!("{} is not set in {}; the default is loopback", set.setting, engine.engine.config_file());
+            reason.steps = vec![Step::new("setting", fact, quoted)];
+        }
+        Origin::File { .. } | Origin::Argument | Origin::Environment(_) => {
+            let stands = quote::stands(&set);
+            reason.because = format!(" because {stands}");
+            reason.steps = vec![Step::new("setting", stands, quoted)];
+        }
+    }
+    reason
 }
 
 /// The file already says otherwise: the process was started before it was written.
 fn not_restarted(
     case: &Case<'_>,
     engine: &EngineView,
-    set: &Effective,
+    set: &ResolvedSetting,
     quoted: Vec<Citation>,
-    change: Option<Change>,
+    reason: Reason,
 ) -> Reason {
-    let value = cite::shown(&set.value().unwrap_or_default());
+    let says = quote::stands(set);
     let started = engine.started_at().map(|at| case.time(at)).unwrap_or_default();
     let edited = engine.config.known().map(|config| case.time(Timestamp(config.value.modified_ms))).unwrap_or_default();
-    let stands = format!("{} already says {}: {value}, written at {edited}", set.shown_source(), set.key);
     Reason {
         because: format!(
-            ": it was started at {started}, before its configuration was changed at {edited}; the file now says {}: {value} and takes effect with a restart",
-            set.key
+            " since it was started at {started}, before its configuration was changed at {edited}; now {says}, which takes effect with a restart"
         ),
-        setting: set.key.clone(),
-        value: set.value(),
-        source: set.shown_source(),
-        steps: vec![Step::new("edited-not-restarted", format!("started at {started}; {stands}"), quoted)],
-        change,
-        missing: Vec::new(),
+        steps: vec![Step::new(
+            "edited-not-restarted",
+            format!("started at {started}; written at {edited}: {says}"),
+            quoted,
+        )],
+        ..reason
     }
 }
 
 /// The engine is down; would it be reachable if it were started?
 fn once_started(case: &Case<'_>, engine: &EngineView) -> Finding {
-    let Some(set) = engine.effective(&HTTP_BIND) else {
-        let how = format!("on {}: sudo cat {}", engine.node, engine.engine.config_file());
-        return Finding::unknown(format!("the settings of {}", engine.title()), how);
-    };
-    let quoted = quote(engine, &set);
-    if !is_loopback(&set) {
-        return Finding::ruled_out(format!("{} is {}", set.key, cite::shown(&set.value().unwrap_or_default())), quoted);
+    let set = engine.settings().http.bind;
+    let quoted = quote::setting(engine, &set);
+    match set.is_loopback_only() {
+        Some(true) => {}
+        Some(false) => return Finding::ruled_out(quote::stands(&set), quoted),
+        None => {
+            let how = format!("on {}: sudo cat {}", engine.node, engine.engine.config_file());
+            return Finding::unknown(format!("what {} would bind to", engine.title()), how);
+        }
     }
-    let why = match set.value() {
-        None => format!("{} is not set (default)", set.key),
-        Some(value) => format!("{} is {} ({})", set.key, cite::shown(&value), set.shown_source()),
-    };
+    let why = quote::stands(&set);
     let sentence =
         format!("Once started, {} on {} would listen only on loopback because {why}.", engine.title(), engine.node);
     let started = Some(case.node_now());
@@ -200,32 +196,11 @@ fn once_started(case: &Case<'_>, engine: &EngineView) -> Finding {
         blocks: Blocks::Next,
         node: Some(engine.node.clone()),
         sentence: sentence.clone(),
-        detail: json!({ "bound": [], "setting": set.key, "value": set.value(), "source": set.shown_source() }),
+        detail: json!({ "bound": [], "setting": set.setting, "value": quote::value(&set), "source": set.origin.to_string() }),
         chain: vec![Step::new("bound-to-loopback", sentence, quoted)],
         change: case.newest_change(|change| explains(change, engine, started)),
         missing: Vec::new(),
     })
-}
-
-fn quote(engine: &EngineView, set: &Effective) -> Vec<Citation> {
-    match (&set.source, engine.config.known()) {
-        (Origin::File { line, .. }, Some(config)) => cite::yml(&engine.node, config, &[*line]),
-        (Origin::Default, Some(config)) => cite::yml_unset(&engine.node, config, &set.key),
-        (Origin::Argument(_), _) => engine
-            .processes
-            .known()
-            .map(|processes| {
-                let excerpt = format!("-E{}={}", set.key, set.values.join(","));
-                cite::evidence(&engine.node, processes, &excerpt, &format!("systemctl cat {}", engine.engine.name))
-            })
-            .unwrap_or_default(),
-        (_, None) => Vec::new(),
-    }
-}
-
-/// Whether a setting as a whole binds loopback only.
-fn is_loopback(set: &Effective) -> bool {
-    set.values.iter().all(|value| is_loopback_value(value) == Some(true))
 }
 
 /// A change of this engine's file that narrowed the bind address, in force in the process that runs.
@@ -233,10 +208,9 @@ fn explains(change: &Change, engine: &EngineView, started: Option<Timestamp>) ->
     let of_file = change.topic == Topic::Config && change.subject == engine.engine.config_file();
     let in_force = started.is_none_or(|started| change.at <= started);
     let narrows = change.items.iter().any(|item| {
-        let open =
-            |value: &Option<String>| value.as_deref().is_some_and(|value| is_loopback_value(value) != Some(true));
+        let open = |value: &Option<String>| value.as_deref().is_some_and(|value| Loopback::of(value) != Loopback::Yes);
         let closed =
-            |value: &Option<String>| value.as_deref().is_some_and(|value| is_loopback_value(value) == Some(true));
+            |value: &Option<String>| value.as_deref().is_some_and(|value| Loopback::of(value) == Loopback::Yes);
         HTTP_BIND.contains(&item.key.as_str()) && (closed(&item.new) || (item.new.is_none() && open(&item.old)))
     });
     of_file && in_force && narrows
