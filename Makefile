@@ -18,6 +18,7 @@ try: ## why can I not connect? asks about this machine, or about ENDPOINT=http:/
 
 test: ## install what the tests need (as root), then run every check and every test
 	tests/prepare
+	deploy/prepare
 	$(CARGO) xtask ci
 
 lint: ## the checks that need no test run

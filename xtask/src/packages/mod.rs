@@ -86,7 +86,7 @@ impl Build {
         let metadata = workspace::metadata(&["--no-deps"])?;
         let target = Path::new(metadata["target_directory"].as_str().context("no target directory")?);
         let packages = metadata["packages"].as_array().context("no packages")?;
-        let version = packages.iter().find(|package| package["name"] == "agent").and_then(|p| p["version"].as_str());
+        let version = packages.iter().find(|package| package["name"] == "xtask").and_then(|p| p["version"].as_str());
         let scratch = target.join("packaging");
         if scratch.exists() {
             std::fs::remove_dir_all(&scratch)?;

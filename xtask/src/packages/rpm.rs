@@ -18,6 +18,8 @@ pub(super) fn write(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow
     let define = |name: &str, value: &str| ["--define".to_owned(), format!("{name} {value}")];
     let mut rpmbuild = Command::new("rpmbuild");
     rpmbuild.args(["-bb", "--quiet"]).args(define("_topdir", top.to_str().context("the path is not readable")?));
+    // The tree is stripped and compressed already.
+    rpmbuild.args(define("__os_install_post", "%{nil}"));
     rpmbuild.args(define("_build_id_links", "none")).args(define("_buildhost", "localhost"));
     rpmbuild
         .args(define("use_source_date_epoch_as_buildtime", "1"))
@@ -32,20 +34,26 @@ pub(super) fn write(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow
     Ok(package)
 }
 
+/// Where zsh looks on Debian, and on the systems that use rpm.
+const ZSH: (&str, &str) = ("/usr/share/zsh/vendor-completions", "/usr/share/zsh/site-functions");
+
 /// The tree is built already, so the spec only lays it out; rpm finds the libraries by itself.
 fn specify(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow::Result<String> {
-    let mut files: Vec<String> = deb::relative_files(staged)?.iter().map(|file| format!("/{file}")).collect();
-    files.sort();
+    let mut files: Vec<String> =
+        deb::relative_files(staged)?.iter().map(|file| format!("/{file}").replace(ZSH.0, ZSH.1)).collect();
     let scripts = if manifest.service { scriptlets(manifest)? } else { String::new() };
     Ok(format!(
         "Name: {}\nVersion: {}\nRelease: 1\nSummary: {}\nLicense: Apache-2.0\n{}\n%description\n{}\n\
-         %install\ncp -a {}/. %{{buildroot}}/\n\n{scripts}%files\n%defattr(-,root,root)\n{}\n",
+         %install\ncp -a {}/. %{{buildroot}}/\n\
+         mv %{{buildroot}}{} %{{buildroot}}{}\n\n{scripts}%files\n%defattr(-,root,root)\n{}\n",
         manifest.name,
         build.version,
         manifest.summary,
         if manifest.service { "Requires: systemd\n" } else { "" },
         manifest.description,
         staged.display(),
+        ZSH.0,
+        ZSH.1,
         files.join("\n"),
     ))
 }
