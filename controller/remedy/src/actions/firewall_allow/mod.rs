@@ -1,0 +1,62 @@
+//! Letting the client in, and nobody else, in whatever owns the firewall.
+
+use common_evidence::collectors::interfaces::Interfaces;
+use common_evidence::firewall::{Fate, Network, Packet, opening};
+use common_model::diagnosis::{Remedy, RemedyKind};
+use common_model::probe::Probe;
+use controller_correlate::Filters;
+
+use super::Action;
+use crate::ask::Ask;
+
+/// The entry.
+pub(super) static ACTION: Action = Action { id: "firewall-allow", causes: &["host-firewall"], propose };
+
+fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
+    remedy(ask).into_iter().collect()
+}
+
+fn remedy(ask: &Ask<'_>) -> Option<Remedy> {
+    let node = ask.node?;
+    let filters = Filters::of(node)?;
+    let reading = node.one::<Interfaces>("");
+    let interfaces = reading.known().map(|cited| &cited.value);
+    let packet = packet(ask, interfaces)?;
+    let Fate::Blocked(decision) = filters.fate(&packet) else { return None };
+    // Clients of one network come and go; a network the node itself is in is opened whole, a distant client alone.
+    let local = interfaces
+        .into_iter()
+        .flat_map(|interfaces| &interfaces.addresses)
+        .filter(|held| held.address == packet.destination);
+    let network =
+        local.map(|held| Network::new(held.address, held.prefix)).find(|network| network.contains(packet.source));
+    let client = network.unwrap_or_else(|| Network::host(packet.source));
+    let opening = opening(&filters.firewalls, &decision, &packet, client);
+    let title = format!("Let {client} reach port {}{}", packet.port, ask.on_node());
+    let mut commands = opening.commands;
+    commands.extend(opening.persist);
+    Some(Remedy {
+        plan_id: None,
+        action: ACTION.id.to_owned(),
+        title,
+        kind: if commands.is_empty() { RemedyKind::Manual } else { RemedyKind::Approve },
+        commands,
+        diff: None,
+        risk: opening.risk,
+        undo: opening.undo.join(" && "),
+    })
+}
+
+/// The SYN of the vantage that was blocked.
+fn packet(ask: &Ask<'_>, interfaces: Option<&Interfaces>) -> Option<Packet> {
+    let from = |probe: &&Probe| !probe.connected && probe.source.is_some();
+    let probe = ask
+        .picture
+        .probes
+        .iter()
+        .find(from)
+        .or_else(|| ask.picture.probes.iter().find(|probe| probe.source.is_some()))?;
+    let destination = probe.address.or_else(|| ask.addresses.first().copied())?.to_canonical();
+    let interface = interfaces.and_then(|interfaces| interfaces.holder(destination)).map(|held| held.interface.clone());
+    Some(Packet { source: probe.source?.to_canonical(), destination, port: probe.port, interface })
+}
