@@ -4,4 +4,5 @@
 
 mod causes;
 mod fleet;
+mod install;
 mod lab_works;
