@@ -19,7 +19,9 @@ fn two_hosts_run_two_engines_that_answer_from_outside() {
     for (host, engine) in &hosts {
         engine.install(host).unwrap();
         engine.set_yml(host, &engine.healthy_yml()).unwrap();
-        engine.start(host).unwrap().ok().unwrap();
+        engine.begin_start(host).unwrap();
+        let state = host.run(&["systemctl", "is-active", engine.name()]).unwrap();
+        assert_eq!(state.stdout.trim(), "activating");
     }
     for (host, engine) in &hosts {
         let (status, body) = engine.wait_http(host, 9200, Scheme::Http).unwrap();
@@ -101,7 +103,7 @@ fn enforced_bootstrap_checks_fail_for_real() {
                path.data: /var/lib/elasticsearch\npath.logs: /var/log/elasticsearch\n";
     engine.set_yml(&host, yml).unwrap();
     engine.drop_in(&host, "limits", "[Service]\nLimitNOFILE=10000\n").unwrap();
-    engine.start(&host).unwrap().ok().unwrap();
+    assert!(!engine.start(&host).unwrap().success());
     engine.wait_failed(&host).unwrap();
     let journal = engine.journal(&host).unwrap();
     assert!(journal.contains("bootstrap checks failed"), "{journal}");

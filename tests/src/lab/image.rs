@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
     "ca-certificates",
     "openssl",
     "curl",
+    "patch",
 ];
 
 /// Units that would start work of their own in the middle of a test, or a

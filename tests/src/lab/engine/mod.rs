@@ -5,6 +5,7 @@
 //! says outside its log file, as it does with the vendor's unit; see
 //! [`Engine::console_to_journal`].
 
+mod compile;
 mod maven;
 mod package;
 mod security;
@@ -135,13 +136,21 @@ impl Engine {
         self.drop_in(host, "console", &text)
     }
 
-    /// `systemctl start`. The unit counts as started once its process is; see
-    /// [`Engine::wait_http`] and [`Engine::wait_failed`] for what becomes of it.
+    /// `systemctl start`, which returns when the node has started or given up:
+    /// the unit is `Type=notify`, as the vendor's.
     ///
     /// # Errors
     /// When the command cannot be run; how it ended is in the output.
     pub fn start(self, host: &Host) -> Result<Output> {
         host.run(&["systemctl", "start", self.name()])
+    }
+
+    /// `systemctl start --no-block`, for a look at the engine while it starts.
+    ///
+    /// # Errors
+    /// When systemd does not take the job.
+    pub fn begin_start(self, host: &Host) -> Result<()> {
+        host.check(&["systemctl", "start", "--no-block", self.name()]).map(drop)
     }
 
     /// `systemctl stop`, which returns when the process has ended.

@@ -1,10 +1,11 @@
 //! A Debian package of an engine, made of its own jars and a layout like that
 //! of the vendor's package.
 //!
-//! What differs from the vendor's: the launcher is short, the unit is
-//! `Type=simple` because the module that tells systemd about readiness is not
-//! published, and no file in `sysctl.d` is shipped, since kernel settings would
-//! change on the whole machine.
+//! What differs from the vendor's: the launcher is short; the module that tells
+//! systemd about readiness is not published, so the lab compiles its own; no file
+//! in `sysctl.d` is shipped, since kernel settings would change on the whole
+//! machine; and on a machine that allows nobody the open files that engines want
+//! in production, the engine's check accepts what the machine allows.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,45 +13,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::compile::{self, Source};
+use super::spec::{COMMON_FILES, COMMON_SOURCES, OPEN_FILES_CHECK};
 use super::{Engine, maven};
 use crate::lab::{cache, command, java};
 
 /// Raise when the package changes in a way its files do not show.
 const VERSION: u32 = 1;
 
-/// Where each file of the package comes from. Modes: 0755 for programs and
-/// maintainer scripts, else 0644.
-const FILES: &[(&str, &str)] = &[
-    ("DEBIAN/control", include_str!("files/control")),
-    ("DEBIAN/conffiles", include_str!("files/conffiles")),
-    ("DEBIAN/postinst", include_str!("files/postinst")),
-    ("etc/@NAME@/@NAME@.yml", include_str!("files/engine.yml")),
-    ("etc/@NAME@/jvm.options", include_str!("files/jvm.options")),
-    ("etc/@NAME@/log4j2.properties", include_str!("files/log4j2.properties")),
-    ("etc/default/@NAME@", include_str!("files/default")),
-    ("usr/lib/systemd/system/@NAME@.service", include_str!("files/service")),
-    ("usr/share/@NAME@/bin/@NAME@", include_str!("files/launcher")),
-    (
-        "usr/share/@NAME@/modules/transport-netty4/plugin-descriptor.properties",
-        include_str!("files/plugin-descriptor.properties"),
-    ),
-    ("usr/share/@NAME@/modules/transport-netty4/plugin-security.policy", include_str!("files/plugin-security.policy")),
-];
-
 /// The package file of an engine, made at first use.
 pub(super) fn prepare(engine: Engine) -> Result<PathBuf> {
-    let java_home = java::home()?;
-    let fill = |text: &str| fill(text, engine, &java_home);
-    let files: Vec<(String, String)> = FILES.iter().map(|(path, text)| (fill(path), fill(text))).collect();
     let spec = engine.spec();
-    let name = cache::key(
-        &format!("{}-{}", spec.name, spec.version),
-        &(VERSION, &files, spec.descriptor, spec.artifacts, spec.plugin),
-    );
+    let contents = Contents::of(engine)?;
+    let name =
+        cache::key(&format!("{}-{}", spec.name, spec.version), &(VERSION, &contents, spec.artifacts, spec.plugin));
     let file_name = format!("{}_{}_all.deb", spec.name, spec.version);
     let directory = cache::once(&name, |making| {
         let tree = making.join("tree");
-        lay_out(engine, &tree, &files)?;
+        lay_out(engine, &tree, &contents)?;
         let package = making.join(&file_name);
         let options = ["--root-owner-group", "-Znone", "--build"].map(Path::new);
         command::check("dpkg-deb", options.into_iter().chain([tree.as_path(), &package]))?;
@@ -60,39 +40,57 @@ pub(super) fn prepare(engine: Engine) -> Result<PathBuf> {
     Ok(directory.join(file_name))
 }
 
-fn fill(text: &str, engine: Engine, java_home: &Path) -> String {
-    let spec = engine.spec();
-    text.replace("@NAME@", spec.name)
-        .replace("@TITLE@", spec.title)
-        .replace("@VERSION@", spec.version)
-        .replace("@ENV@", spec.environment)
-        .replace("@PROPERTY@", spec.property)
-        .replace("@MAIN@", spec.main)
-        .replace("@NETTY_PLUGIN@", spec.netty_plugin)
-        .replace("@JAVA_HOME@", &java_home.to_string_lossy())
+/// What the lab adds to the published jars, with every blank filled in.
+#[derive(Hash)]
+struct Contents {
+    /// Path in the package, and text.
+    files: Vec<(String, String)>,
+    sources: Vec<(Source, String)>,
 }
 
-fn lay_out(engine: Engine, tree: &Path, files: &[(String, String)]) -> Result<()> {
+impl Contents {
+    fn of(engine: Engine) -> Result<Self> {
+        let spec = engine.spec();
+        let java_home = java::home()?;
+        let ceiling = compile::open_files_ceiling()?;
+        let fill = |text: &str| {
+            text.replace("@NAME@", spec.name)
+                .replace("@TITLE@", spec.title)
+                .replace("@VERSION@", spec.version)
+                .replace("@VENDOR@", spec.vendor)
+                .replace("@ENV@", spec.environment)
+                .replace("@PROPERTY@", spec.property)
+                .replace("@DESCRIPTOR@", spec.descriptor)
+                .replace("@START_TIMEOUT@", spec.start_timeout)
+                .replace("@CEILING@", &ceiling.unwrap_or_default().to_string())
+                .replace("@JAVA_HOME@", &java_home.to_string_lossy())
+        };
+        let files = COMMON_FILES.iter();
+        let sources = COMMON_SOURCES.iter().chain(ceiling.map(|_| &OPEN_FILES_CHECK));
+        Ok(Self {
+            files: files.map(|(path, text)| (fill(path), fill(text))).collect(),
+            sources: sources.map(|source| (*source, fill(source.text))).collect(),
+        })
+    }
+}
+
+fn lay_out(engine: Engine, tree: &Path, contents: &Contents) -> Result<()> {
     let spec = engine.spec();
-    for (path, text) in files {
-        let path = tree.join(path);
-        let program = path.ends_with("DEBIAN/postinst") || path.iter().any(|part| part == "bin");
-        write(&path, text, if program { 0o755 } else { 0o644 })?;
+    for (path, text) in &contents.files {
+        write(&tree.join(path), text)?;
     }
     fs::create_dir_all(tree.join("etc").join(spec.name).join("jvm.options.d"))?;
     let home = tree.join("usr/share").join(spec.name);
-    let (lib, netty) = (home.join("lib"), home.join("modules/transport-netty4"));
+    let lib = home.join("lib");
     maven::copy_jars(spec.artifacts, &lib)?;
-    for entry in fs::read_dir(&lib)? {
-        let name = entry?.file_name();
-        let text = name.to_string_lossy();
-        if text.starts_with("netty-") || text.starts_with("transport-netty4-") {
-            fs::rename(lib.join(&name), netty.join(&name))?;
-        }
+    for (source, text) in &contents.sources {
+        let classes = tempfile::tempdir()?;
+        compile::compile(source.name, text, &lib, classes.path())?;
+        let jar =
+            source.jar.map_or_else(|| lib.join(format!("{}-{}.jar", spec.name, spec.version)), |jar| home.join(jar));
+        compile::add_to_jar(classes.path(), &jar)?;
     }
-    let descriptor = netty.join("plugin-descriptor.properties");
-    let text = fs::read_to_string(&descriptor)? + spec.descriptor;
-    fs::write(descriptor, text)?;
+    move_netty(&lib, &home.join("modules/transport-netty4"))?;
     let plugins = home.join("plugins");
     fs::create_dir_all(&plugins)?;
     if let Some((name, artifact)) = spec.plugin {
@@ -101,11 +99,25 @@ fn lay_out(engine: Engine, tree: &Path, files: &[(String, String)]) -> Result<()
     Ok(())
 }
 
-fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+/// The transport is a module with a class loader of its own.
+fn move_netty(lib: &Path, module: &Path) -> Result<()> {
+    for entry in fs::read_dir(lib)? {
+        let name = entry?.file_name();
+        let text = name.to_string_lossy();
+        if text.starts_with("netty-") || text.starts_with("transport-netty4-") {
+            fs::rename(lib.join(&name), module.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Programs and maintainer scripts begin with `#!`.
+fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     fs::write(path, text)?;
+    let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
     fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok(())
 }
