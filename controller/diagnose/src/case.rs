@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use common_evidence::collectors::sockets::Listener;
+use common_evidence::collectors::sockets::{Listener, Sockets};
 use common_model::diagnosis::{Citation, MissingEvidence};
 use common_model::{Certainty, Change, NodeName, Symptom, Timestamp};
 use controller_correlate::changes::attribute;
@@ -166,6 +166,19 @@ impl<'a> Case<'a> {
         let probe = self.wire.connected().filter(|_| self.wire.is_from_outside() || self.wire.answered().is_some())?;
         let because = format!("a connection from {} to {} stands", probe.vantage, self.destination());
         Some(Finding::ruled_out(because, cite::probe(probe)))
+    }
+
+    /// Whether a socket that takes the address and port has more connections waiting than it holds: the kernel then drops new ones.
+    pub fn accept_queue_full(&self) -> bool {
+        let port = self.picture.endpoint.port;
+        let full = |listener: &Listener| {
+            listener.backlog_full
+                && listener.port == port
+                && self.addresses().iter().any(|address| listener.accepts(*address))
+        };
+        self.node().is_some_and(|node| {
+            node.one::<Sockets>("").known().is_some_and(|sockets| sockets.value.listeners.iter().any(full))
+        })
     }
 
     /// The first link of a chain: what the client sees.

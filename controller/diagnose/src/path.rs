@@ -1,6 +1,6 @@
 //! The stages of the path, each passed, failed, unknown or not reached.
 
-use common_evidence::firewall::{Fate, Packet};
+use common_evidence::firewall::Fate;
 use common_model::diagnosis::{Citation, PathStage, StageState};
 use common_model::probe::HttpAnswer;
 use common_model::{Probe, Scheme, Stage, Symptom};
@@ -9,6 +9,7 @@ use controller_correlate::Resolution;
 use crate::assemble::Supported;
 use crate::case::{Case, vantage};
 use crate::cite;
+use crate::packet;
 
 struct Told {
     state: StageState,
@@ -102,31 +103,22 @@ fn route(case: &Case<'_>, probe: &Probe) -> Option<Told> {
         return Some(told(StageState::Pass, sentence, cite::probe(probe)));
     }
     // The filter is behind the way to the host: when it decided as seen, the packets arrived.
-    matches!(fate(case, probe), Some(Fate::Blocked(_))).then(|| told(StageState::Pass, "the host is up", Vec::new()))
+    matches!(packet::fate(case, probe), Some(Fate::Blocked(_)))
+        .then(|| told(StageState::Pass, "the host is up", Vec::new()))
 }
 
 fn filter(case: &Case<'_>, probe: &Probe) -> Option<Told> {
     if probe.connected {
         return Some(told(StageState::Pass, "no filter stops the connection", cite::probe(probe)));
     }
-    match fate(case, probe)? {
+    match packet::fate(case, probe)? {
         Fate::Passes => {
             let source = probe.source?;
             let sentence = format!("the node's rules let {source} reach port {}", probe.port);
-            let quoted = case.filters.as_ref().zip(case.node()).and_then(|(filters, node)| {
-                let (owner, id) = filters.evidence.first()?;
-                Some(cite::by_id(&node.name, id, owner.slug(), case.node_now(), "no rule stops it", "nft list ruleset"))
-            });
-            Some(told(StageState::Pass, sentence, quoted.unwrap_or_default()))
+            Some(told(StageState::Pass, sentence, packet::quote_none(case)))
         }
         Fate::Blocked(_) | Fate::Unclear(_) => None,
     }
-}
-
-/// What the node's rules do to the probe's packet.
-fn fate(case: &Case<'_>, probe: &Probe) -> Option<Fate> {
-    let packet = Packet { source: probe.source?, destination: probe.address?, port: probe.port, interface: None };
-    Some(case.filters.as_ref()?.fate(&packet))
 }
 
 fn listen(case: &Case<'_>, probe: Option<&Probe>) -> Option<Told> {

@@ -11,6 +11,10 @@ macro_rules! registry {
 }
 
 registry! {
+    name_unresolved,
+    host_unreachable,
+    host_firewall,
+    path_firewall,
     bootstrap_check,
     not_running,
     bound_to_loopback,

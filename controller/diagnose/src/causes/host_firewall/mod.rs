@@ -1,0 +1,167 @@
+//! ④ The node's own packet filter stops the connection.
+//!
+//! "Refused" may be a filter's reset and "no route to host" a filter's reject: what the rules do to the very packet decides, and
+//! the probe has to agree.
+
+#[cfg(test)]
+mod tests;
+
+use common_evidence::firewall::{Block, Decision, Fate, Owner};
+use common_model::change::Topic;
+use common_model::{Certainty, Change, Probe, Stage, Symptom};
+use serde_json::json;
+
+use crate::case::{Case, vantage};
+use crate::cite;
+use crate::finding::{Blocks, Cause, Finding, Step, Support};
+use crate::packet;
+
+/// The entry.
+pub static CAUSE: Cause = Cause {
+    id: "host-firewall",
+    title: "The node's firewall stops the connection",
+    stage: Some(Stage::Filter),
+    needs: &["nftables"],
+    refuted_by: "a connection from the same source that stands, or rules that let it pass",
+    rule,
+};
+
+fn rule(case: &Case<'_>) -> Finding {
+    let Some(probe) = case.wire.deciding() else {
+        return Finding::unknown(
+            "an attempt to connect from the client's machine",
+            format!("there: nc -vz {}", target(case)),
+        );
+    };
+    if probe.connected {
+        return Finding::ruled_out(format!("a connection from {} stands", vantage(&probe.vantage)), cite::probe(probe));
+    }
+    let Some(node) = case.node() else {
+        return Finding::Unknown(case.engine().err().unwrap_or_default());
+    };
+    if !case.wire.is_from_outside() {
+        return Finding::unknown(
+            "an attempt to connect from another machine: a filter treats the node's own packets differently",
+            format!("there: nc -vz {}", target(case)),
+        );
+    }
+    match packet::fate(case, probe) {
+        None if case.filters.is_none() => Finding::unknown(
+            format!("the packet filter of {}", node.name),
+            format!("on {}: sudo nft list ruleset; sudo ufw status verbose", node.name),
+        ),
+        None => {
+            Finding::unknown("the address the attempt came from", "ip route get to the node's address on the client")
+        }
+        Some(Fate::Passes) => {
+            let from = probe.source.map(|source| source.to_string()).unwrap_or_default();
+            Finding::ruled_out(
+                format!("the rules of {} let {from} reach port {}", node.name, probe.port),
+                packet::quote_none(case),
+            )
+        }
+        Some(Fate::Unclear(rule)) => Finding::unknown(
+            format!("what this rule of {} does to the connection: {}", node.name, cite::shown(&rule)),
+            format!("on {}: sudo nft monitor trace, during another attempt", node.name),
+        ),
+        Some(Fate::Blocked(decision)) => supported(case, probe, &decision),
+    }
+}
+
+fn target(case: &Case<'_>) -> String {
+    format!("{} {}", case.picture.endpoint.host, case.picture.endpoint.port)
+}
+
+fn supported(case: &Case<'_>, probe: &Probe, decision: &Decision) -> Finding {
+    let Some(node) = case.node_name() else { return Finding::Unknown(Vec::new()) };
+    let agrees = matches!(
+        (decision.block, probe.outcome),
+        (Block::Drop, Symptom::Timeout) | (Block::Refuse, Symptom::Refused) | (Block::Prohibit, Symptom::Unreachable)
+    );
+    let (does, action) = match decision.block {
+        Block::Drop => ("drops", "drop"),
+        Block::Refuse | Block::Prohibit => ("rejects", "reject"),
+    };
+    let source = probe.source.map(|source| source.to_string()).unwrap_or_default();
+    let by = by(decision);
+    let what = if decision.site.reply { "the answers to connections" } else { "connections" };
+    let sentence = format!(
+        "The firewall of {node} ({}) {does} {what} from {source} to port {}: {by}.",
+        decision.owner.slug(),
+        probe.port
+    );
+    let symptom = match probe.outcome {
+        Symptom::Timeout => "no-answer",
+        Symptom::Unreachable => "no-route",
+        _ => "port-closed",
+    };
+    let fact = format!("{} {does} it: {by}", decision.owner.slug());
+    Finding::supported(Support {
+        certainty: if agrees { Certainty::Certain } else { Certainty::Likely },
+        blocks: if agrees { Blocks::Now } else { Blocks::Next },
+        node: Some(node),
+        sentence,
+        detail: json!({
+            "owner": decision.owner.slug(),
+            "action": action,
+            "rule": decision.rule,
+            "port": probe.port,
+            "source": probe.source,
+        }),
+        chain: vec![
+            case.symptom_step(symptom, &format!("{} cannot be reached", case.destination()), Vec::new()),
+            Step::new("host-firewall", fact, packet::quote(case, decision)),
+        ],
+        change: case.newest_change(|change| explains(change, decision, probe.port)),
+        missing: Vec::new(),
+    })
+}
+
+/// The rule or policy in words.
+fn by(decision: &Decision) -> String {
+    match &decision.rule {
+        Some(rule) if decision.owner == Owner::Ufw && rule.ends_with("(incoming)") => {
+            format!("ufw's default, {}", cite::shown(rule))
+        }
+        Some(rule) => format!("rule `{}`", cite::shown(rule)),
+        None => format!("the policy of {}", cite::shown(&decision.place)),
+    }
+}
+
+/// The rule or default that decides came, or one that let the port in went.
+fn explains(change: &Change, decision: &Decision, port: u16) -> bool {
+    if change.topic != Topic::Firewall {
+        return false;
+    }
+    change.items.iter().any(|item| {
+        let came = item.new.as_deref().is_some_and(|text| decides(text, &item.key, decision));
+        let went = item.new.is_none() && item.old.as_deref().is_some_and(|text| opened(text, port));
+        came || went
+    })
+}
+
+/// Whether a line of the firewall, at its place, is what decided.
+fn decides(text: &str, place: &str, decision: &Decision) -> bool {
+    match (&decision.rule, decision.owner) {
+        (Some(rule), _) if text == rule => true,
+        // ufw's default counts from the moment it is enabled or set.
+        (Some(rule), Owner::Ufw) if rule.ends_with("(incoming)") => {
+            text == "Status: active" || text.starts_with("Default: deny") || text.starts_with("Default: reject")
+        }
+        (Some(rule), Owner::Firewalld) => {
+            let zone = rule.strip_prefix("zone ").and_then(|rest| rest.split(',').next());
+            zone.is_some_and(|zone| {
+                text == format!("default zone: {zone}") || (place.ends_with(zone) && text.starts_with("target: "))
+            })
+        }
+        (None, _) => place == decision.place && (text.contains("policy drop") || text.ends_with(" DROP")),
+        _ => false,
+    }
+}
+
+/// Whether a line that went let the port in.
+fn opened(text: &str, port: u16) -> bool {
+    let names_port = text.split(|c: char| !c.is_ascii_digit()).any(|number| number == port.to_string());
+    let lower = text.to_ascii_lowercase();
+    names_port && (lower.contains("accept") || lower.contains("allow") || lower.starts_with("port: "))
+}
