@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use common_model::Timestamp;
 use common_model::text::printable_line;
+use common_tls::Credentials;
 use common_tls::keys::NewKey;
 use proto::v1;
 use proto::v1::agent_client::AgentClient;
@@ -14,19 +16,36 @@ use crate::uplink::{Uplink, jittered};
 const RETRY: Duration = Duration::from_secs(30);
 /// Short certificates are renewed often, but not in a busy loop.
 const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST_STEP: Duration = Duration::from_secs(30);
 
 /// Renews for as long as the connection stands. A failure is logged and tried again: the old certificate is good meanwhile.
 pub(crate) async fn run(uplink: &Uplink, channel: Channel) -> Infallible {
     loop {
-        let renew_at = uplink.identity.credentials().renew_at();
-        let wait = u64::try_from(renew_at.millis_since((uplink.clock)())).unwrap_or(0);
-        tokio::time::sleep(jittered(Duration::from_millis(wait)).max(SHORTEST)).await;
+        wait_until(uplink, renew_at(&uplink.identity.credentials())).await;
         match renew(uplink, &channel).await {
             Ok(()) => tracing::info!("the certificate was renewed"),
             Err(error) => {
                 tracing::warn!("renewing the certificate failed: {}", printable_line(&format!("{error:#}")));
                 tokio::time::sleep(jittered(RETRY)).await;
             }
+        }
+    }
+}
+
+/// Half-way through the validity, up to a fifth of that half earlier or later.
+fn renew_at(credentials: &Credentials) -> Timestamp {
+    let half = u64::try_from(credentials.not_after().millis_since(credentials.renew_at())).unwrap_or(0);
+    let jittered = i64::try_from(jittered(Duration::from_millis(half)).as_millis()).unwrap_or(0);
+    credentials.not_after().plus_millis(-jittered)
+}
+
+/// Waits in short steps: the clock may be set, and the machine may sleep.
+async fn wait_until(uplink: &Uplink, at: Timestamp) {
+    loop {
+        let left = u64::try_from(at.millis_since((uplink.clock)())).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(left).clamp(SHORTEST, LONGEST_STEP)).await;
+        if (uplink.clock)() >= at {
+            return;
         }
     }
 }

@@ -3,8 +3,9 @@
 //! Sending and receiving are two loops that never wait for each other, so neither side's full buffer can stop both.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_spool::{Appended, Item, New, Spool, SpoolError};
 use common_model::text::printable_line;
@@ -23,12 +24,17 @@ use tonic::{Status, Streaming};
 
 use crate::renew;
 
-/// Bytes of envelopes in one message; well under gRPC's 4 MiB with the largest envelope on top.
-const BATCH_BYTES: usize = 1024 * 1024;
+/// Bytes of envelopes in one message, unless a single one is longer; so few that even the shortest stay under the number
+/// of envelopes that a controller takes at once.
+const BATCH_BYTES: usize = 512 * 1024;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 /// Between tries that only a person can make succeed.
 const HOPELESS_RETRY: Duration = Duration::from_secs(60);
+/// A stream that ended sooner did not work: the next try waits longer.
+const WORKED: Duration = Duration::from_secs(10);
+/// Something is sent at least this often, so that the controller does not take the stream for dead.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The queue of envelopes, shared by those who fill it and the stream that empties it.
@@ -36,24 +42,47 @@ const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Queue {
     spool: Arc<Mutex<Spool>>,
     appended: Arc<Notify>,
+    acknowledged: Arc<Notify>,
+    /// States were dropped for lack of room.
+    states_lost: Arc<AtomicBool>,
 }
 
 impl Queue {
     /// Over an open spool.
     pub fn new(spool: Spool) -> Self {
-        Self { spool: Arc::new(Mutex::new(spool)), appended: Arc::new(Notify::new()) }
+        Self {
+            spool: Arc::new(Mutex::new(spool)),
+            appended: Arc::default(),
+            acknowledged: Arc::default(),
+            states_lost: Arc::default(),
+        }
     }
 
     /// Appends envelopes durably, in order, and wakes the stream. Node, incarnation and number are filled in when they are
-    /// sent. Blocks on the disk.
-    pub fn append(&self, envelopes: &[(Class, v1::Envelope)]) -> Result<Appended, SpoolError> {
-        let records: Vec<New> = envelopes
-            .iter()
-            .map(|(class, envelope)| New { class: *class, payload: envelope.encode_to_vec() })
-            .collect();
-        let appended = self.lock().append(&records)?;
+    /// sent.
+    pub async fn append(&self, envelopes: Vec<(Class, v1::Envelope)>) -> Result<Appended, SpoolError> {
+        let record = |(class, envelope): (Class, v1::Envelope)| New { class, payload: envelope.encode_to_vec() };
+        let records: Vec<New> = envelopes.into_iter().map(record).collect();
+        let appended = self.with(move |spool| spool.append(&records)).await?;
+        if let Some(dropped) = appended.dropped {
+            tracing::warn!(
+                first = dropped.first,
+                last = dropped.last,
+                states = dropped.states,
+                events = dropped.events,
+                "the spool is full: dropped the oldest evidence that was not yet sent"
+            );
+            self.states_lost.fetch_or(dropped.states > 0, Ordering::Relaxed);
+        }
         self.appended.notify_one();
         Ok(appended)
+    }
+
+    /// Waits until everything appended is acknowledged.
+    pub async fn drained(&self) {
+        while self.with(|spool| spool.acked() < spool.last()).await {
+            self.acknowledged.notified().await;
+        }
     }
 
     /// Names this life of the queue.
@@ -65,17 +94,22 @@ impl Queue {
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> Result<T, Status> {
+    async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> T {
         let queue = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&mut queue.lock()));
-        done.await.map_err(|_| Status::internal("the queue's worker ended"))
+        match tokio::task::spawn_blocking(move || work(&mut queue.lock())).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }
 
-/// A wish of the controller that every source be read again. Answer when what changed has been appended.
-pub struct RefreshRequest {
-    /// To be answered once.
-    pub done: oneshot::Sender<()>,
+/// A wish that every source be read again.
+pub enum RefreshRequest {
+    /// The controller wants to know what changed. Answered when that has been appended.
+    Changes(oneshot::Sender<()>),
+    /// The controller does not have what was sent before: every state is to be appended again. Answered when that is
+    /// noted, that is, when nothing is confirmed any more until it is done.
+    Everything(oneshot::Sender<()>),
 }
 
 /// What the stream needs.
@@ -109,6 +143,7 @@ pub async fn run(uplink: Uplink) {
         let failure = session(&uplink, &mut retry).await;
         uplink.connected.send_replace(false);
         let wait = match failure {
+            Failure::Renewed => continue,
             Failure::Hopeless(error) => {
                 tracing::error!(controller = %uplink.controller, "{error}; evidence is kept until this works again");
                 HOPELESS_RETRY
@@ -128,6 +163,8 @@ enum Failure {
     Hopeless(DialError),
     /// May be over by itself.
     Passing(String),
+    /// None: to be made again at once, with the new certificate.
+    Renewed,
 }
 
 impl From<DialError> for Failure {
@@ -154,24 +191,39 @@ impl From<Status> for Failure {
 
 /// One connection, from its beginning to its end.
 async fn session(uplink: &Uplink, retry: &mut Duration) -> Failure {
+    let (begun, certificate_ends) = (Instant::now(), uplink.identity.credentials().not_after());
     let channel = match dial::channel(&uplink.controller, Arc::clone(&uplink.identity)).await {
         Ok(channel) => channel,
         Err(error) => return error.into(),
     };
-    match stream(uplink, channel, retry).await {
+    let ended = stream(uplink, channel).await;
+    if begun.elapsed() >= WORKED {
+        *retry = FIRST_RETRY;
+    }
+    match ended {
         Ok(()) => Failure::Passing("the controller ended the stream".to_owned()),
-        Err(status) => status.into(),
+        Err(status) => match status.into() {
+            // The stream was made with a certificate that has been renewed since.
+            Failure::Hopeless(DialError::Expired) if uplink.identity.credentials().not_after() > certificate_ends => {
+                Failure::Renewed
+            }
+            failure => failure,
+        },
     }
 }
 
-async fn stream(uplink: &Uplink, channel: Channel, retry: &mut Duration) -> Result<(), Status> {
+async fn stream(uplink: &Uplink, channel: Channel) -> Result<(), Status> {
     let (up, messages) = mpsc::channel(4);
     send(&up, Up::Hello(hello(uplink))).await?;
     let mut client = AgentClient::new(channel.clone());
     let mut down = client.connect(ReceiverStream::new(messages)).await?.into_inner();
     let acked = welcome(&mut down).await?;
-    let acked = resume(&uplink.queue, acked).await?;
-    *retry = FIRST_RETRY;
+    if resume(&uplink.queue, acked).await? {
+        let gone = || Status::aborted("nothing reads the sources any more");
+        let (noted, wait) = oneshot::channel();
+        uplink.refresh.send(RefreshRequest::Everything(noted)).await.map_err(|_| gone())?;
+        wait.await.map_err(|_| gone())?;
+    }
     uplink.connected.send_replace(true);
     tracing::info!(controller = %uplink.controller, acked, "connected");
     let (refreshed, to_answer) = mpsc::channel(16);
@@ -200,13 +252,15 @@ async fn welcome(down: &mut Streaming<v1::ControllerMessage>) -> Result<u64, Sta
     }
 }
 
-/// Where to go on from. A controller that knows more than we ever sent has seen a later state of this disk.
-async fn resume(queue: &Queue, acked: u64) -> Result<u64, Status> {
-    let result = queue.with(move |spool| spool.ack(acked)).await?;
+/// Takes in what the controller has, and tells whether it lacks states that were sent before. A controller that knows more
+/// than we ever sent has seen a later state of this disk.
+async fn resume(queue: &Queue, acked: u64) -> Result<bool, Status> {
+    let before = queue.with(|spool| spool.acked()).await;
+    let result = queue.with(move |spool| spool.ack(acked)).await;
     match result {
-        Ok(()) => Ok(acked),
+        Ok(()) => Ok(acked < before || queue.states_lost.swap(false, Ordering::Relaxed)),
         Err(SpoolError::Ahead { .. }) => {
-            queue.with(Spool::restart).await?.map_err(|error| Status::aborted(error.to_string()))?;
+            queue.with(Spool::restart).await.map_err(|error| Status::aborted(error.to_string()))?;
             Err(Status::aborted("the queue was restored from an older copy; it begins a new life"))
         }
         Err(error) => Err(Status::aborted(error.to_string())),
@@ -222,6 +276,8 @@ async fn upward(
 ) -> Result<(), Status> {
     let mut sent = acked;
     let mut confirmed = uplink.confirmed.clone();
+    // What was confirmed before says nothing about now.
+    confirmed.mark_unchanged();
     loop {
         sent = send_queued(uplink, up, sent).await?;
         tokio::select! {
@@ -232,10 +288,12 @@ async fn upward(
                 send(up, Up::Refreshed(v1::Refreshed { request, sent_seq: sent, clock_ms })).await?;
             }
             Ok(()) = confirmed.changed() => {
-                let dropped = uplink.queue.with(|spool| spool.dropped_events()).await?;
+                sent = send_queued(uplink, up, sent).await?;
+                let dropped = uplink.queue.with(|spool| spool.dropped_events()).await;
                 let clock_ms = (uplink.clock)().0;
                 send(up, Up::Heartbeat(v1::Heartbeat { clock_ms, sent_seq: sent, dropped })).await?;
             }
+            () = tokio::time::sleep(KEEPALIVE) => send(up, Up::Batch(v1::EvidenceBatch::default())).await?,
         }
     }
 }
@@ -243,7 +301,7 @@ async fn upward(
 /// Sends everything after `sent`; the number of the last record sent.
 async fn send_queued(uplink: &Uplink, up: &mpsc::Sender<v1::AgentMessage>, mut sent: u64) -> Result<u64, Status> {
     loop {
-        let items = uplink.queue.with(move |spool| spool.read(sent, BATCH_BYTES)).await?;
+        let items = uplink.queue.with(move |spool| spool.read(sent, BATCH_BYTES)).await;
         if items.is_empty() {
             return Ok(sent);
         }
@@ -284,8 +342,9 @@ async fn downward(
     while let Some(message) = down.message().await? {
         match message.message {
             Some(Down::Ack(ack)) => {
-                let result = uplink.queue.with(move |spool| spool.ack(ack.seq)).await?;
+                let result = uplink.queue.with(move |spool| spool.ack(ack.seq)).await;
                 result.map_err(|error| Status::aborted(error.to_string()))?;
+                uplink.queue.acknowledged.notify_one();
             }
             Some(Down::Refresh(refresh)) => {
                 tokio::spawn(answer_refresh(uplink.refresh.clone(), refresh.request, refreshed.clone()));
@@ -299,7 +358,7 @@ async fn downward(
 
 async fn answer_refresh(wishes: mpsc::Sender<RefreshRequest>, request: u64, refreshed: mpsc::Sender<u64>) {
     let (done, finished) = oneshot::channel();
-    if wishes.send(RefreshRequest { done }).await.is_ok() && finished.await.is_ok() {
+    if wishes.send(RefreshRequest::Changes(done)).await.is_ok() && finished.await.is_ok() {
         // The stream may have ended meanwhile; the controller then waits no longer either.
         refreshed.send(request).await.ok();
     }

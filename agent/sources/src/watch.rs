@@ -19,7 +19,8 @@ use crate::netlink;
 #[derive(Debug)]
 pub struct Directories {
     fd: AsyncFd<OwnedFd>,
-    watched: BTreeMap<i32, String>,
+    /// Several names may be of one directory.
+    watched: BTreeMap<i32, BTreeSet<String>>,
 }
 
 impl Directories {
@@ -32,9 +33,9 @@ impl Directories {
         Ok(Self { fd, watched: BTreeMap::new() })
     }
 
-    /// Watches exactly these directories. Those that cannot be watched, for example because they do not exist yet, are left
-    /// out until the next call.
-    pub fn watch(&mut self, wanted: &BTreeSet<String>) {
+    /// Watches exactly these directories and gives those that were not watched before. Those that cannot be watched, for
+    /// example because they do not exist yet, are left out until the next call.
+    pub fn watch(&mut self, wanted: &BTreeSet<String>) -> Vec<String> {
         let flags = WatchFlags::CLOSE_WRITE
             | WatchFlags::CREATE
             | WatchFlags::DELETE
@@ -43,18 +44,23 @@ impl Directories {
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
-        let dropped: Vec<i32> =
-            self.watched.iter().filter(|(_, dir)| !wanted.contains(*dir)).map(|(wd, _)| *wd).collect();
-        for wd in dropped {
+        for names in self.watched.values_mut() {
+            names.retain(|name| wanted.contains(name));
+        }
+        let unwanted: Vec<i32> = self.watched.iter().filter(|(_, names)| names.is_empty()).map(|(wd, _)| *wd).collect();
+        for wd in unwanted {
             self.forget(wd);
         }
+        let mut appeared = Vec::new();
         for dir in wanted {
-            if !self.watched.values().any(|watched| watched == dir)
+            if !self.watched.values().any(|names| names.contains(dir))
                 && let Ok(wd) = inotify::add_watch(&self.fd, dir.as_str(), flags)
             {
-                self.watched.insert(wd, dir.clone());
+                self.watched.entry(wd).or_default().insert(dir.clone());
+                appeared.push(dir.clone());
             }
         }
+        appeared
     }
 
     /// Waits until something changed in some of the directories.
@@ -69,9 +75,9 @@ impl Directories {
             let mut changed = BTreeSet::new();
             for (wd, flags) in events {
                 if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-                    changed.extend(self.watched.values().cloned());
+                    changed.extend(self.watched.values().flatten().cloned());
                 }
-                changed.extend(self.watched.get(&wd).cloned());
+                changed.extend(self.watched.get(&wd).into_iter().flatten().cloned());
                 // Renamed away, deleted or unmounted: what has the name next is another directory.
                 if flags.intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) {
                     self.forget(wd);
@@ -180,7 +186,8 @@ mod tests {
         let name = sub.to_str().unwrap().to_owned();
         let wanted = BTreeSet::from([name.clone(), "/no/such/directory".to_owned()]);
         let mut directories = Directories::new().unwrap();
-        directories.watch(&wanted);
+        assert_eq!(directories.watch(&wanted), vec![name.clone()]);
+        assert!(directories.watch(&wanted).is_empty());
         std::fs::write(sub.join("a.yml"), "x").unwrap();
         assert_eq!(within(directories.changed()).await.unwrap(), BTreeSet::from([name.clone()]));
         std::fs::rename(&sub, dir.path().join("old")).unwrap();

@@ -1,0 +1,45 @@
+//! From what was read to what is queued.
+
+use common_evidence::Collector;
+use common_model::envelope::MAX_BODY_BYTES;
+use common_model::{Body, Class, Envelope, Failure, FailureReason, Incarnation, NodeName, Timestamp};
+use proto::v1;
+
+/// What is kept of a message that says why something could not be read.
+const MAX_MESSAGE_CHARS: usize = 1000;
+
+/// Hides what must not leave the node. From here on, the bytes may be written and sent.
+pub(crate) fn redacted(collector: &Collector, read: Result<Vec<u8>, Failure>) -> Body {
+    match read.map(collector.redact) {
+        Ok(raw) if raw.len() > MAX_BODY_BYTES => Body::Failed(Failure {
+            reason: FailureReason::Other,
+            message: format!("{} bytes: more than the {MAX_BODY_BYTES} that are sent", raw.len()),
+        }),
+        Ok(raw) => Body::Raw(raw),
+        Err(Failure { reason, message }) => {
+            Body::Failed(Failure { reason, message: message.chars().take(MAX_MESSAGE_CHARS).collect() })
+        }
+    }
+}
+
+/// A piece of evidence for the queue. Incarnation and number are filled in when it is sent.
+pub(crate) fn envelope(
+    node: &NodeName,
+    collector: &Collector,
+    subject: String,
+    taken_at: Timestamp,
+    body: Body,
+) -> Result<(Class, v1::Envelope), common_model::id::InvalidId> {
+    let envelope = Envelope {
+        node: node.clone(),
+        incarnation: Incarnation(0),
+        seq: 0,
+        kind: collector.kind.parse()?,
+        class: collector.class,
+        schema: collector.schema,
+        subject,
+        taken_at,
+        body,
+    };
+    Ok((collector.class, envelope.into()))
+}

@@ -1,0 +1,7 @@
+//! The `dialtone-agent` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent::cli::main()
+}
