@@ -126,10 +126,6 @@ fn phrase(check: &FailedCheck) -> String {
     known.unwrap_or_else(|| cite::shown(&check.message))
 }
 
-/// Settings that decide whether checks are enforced at all.
-const ENFORCING: [&str; 4] =
-    ["discovery.type", "transport.publish_host", "transport.profiles.default.publish_host", "network.publish_host"];
-
 /// What made a check fail, or made it count: a value that was lowered, a file that no longer persists it, a boot that lost it, a
 /// limit, or the setting that took the engine into production mode.
 fn explains(change: &Change, engine: &EngineView, checks: &[FailedCheck]) -> bool {

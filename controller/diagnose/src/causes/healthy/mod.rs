@@ -1,9 +1,10 @@
 //! The endpoint answers.
 
+use common_model::diagnosis::MissingEvidence;
 use common_model::{Certainty, Endpoint, Probe, Symptom};
 use serde_json::json;
 
-use crate::case::{Case, vantage};
+use crate::case::{Case, outcome_words, vantage};
 use crate::cite;
 use crate::finding::{Blocks, Cause, Finding, Step, Support, missing};
 
@@ -21,24 +22,18 @@ fn rule(case: &Case<'_>) -> Finding {
     let Some(probe) = case.wire.deciding() else {
         return Finding::unknown("an attempt to connect", format!("curl -v {}", url(&case.picture.endpoint)));
     };
-    if probe.outcome != Symptom::Ok {
-        return Finding::ruled_out(format!("{} gets no answer", vantage(&probe.vantage)), cite::probe(probe));
-    }
-    let asks = probe.http.as_ref().is_some_and(|http| http.status == Some(401));
-    let note = if asks { "; it asks for credentials (HTTP 401)" } else { "" };
+    let Some(note) = note(probe) else {
+        return Finding::ruled_out(
+            format!("{} gets no answer of an engine", vantage(&probe.vantage)),
+            cite::probe(probe),
+        );
+    };
     let sentence =
         format!("{} answers at {} from {}{note}.", who(case, probe), case.destination(), vantage(&probe.vantage));
-    let seen_from_outside = case.wire.is_from_outside() || case.picture.endpoint.is_loopback();
-    let gaps = if seen_from_outside {
-        Vec::new()
-    } else {
-        vec![missing(
-            "an attempt from another machine: this one was made on the node itself",
-            format!("there: curl -v {}", url(&case.picture.endpoint)),
-        )]
-    };
+    let gaps = doubts(case);
+    let is_certain = gaps.is_empty() && probe.outcome == Symptom::Ok;
     Finding::supported(Support {
-        certainty: if seen_from_outside { Certainty::Certain } else { Certainty::Likely },
+        certainty: if is_certain { Certainty::Certain } else { Certainty::Likely },
         blocks: Blocks::Now,
         node: case.node_name(),
         sentence: sentence.clone(),
@@ -47,6 +42,34 @@ fn rule(case: &Case<'_>) -> Finding {
         change: None,
         missing: gaps,
     })
+}
+
+/// What is to be said of an engine's answer; none when it is not one.
+fn note(probe: &Probe) -> Option<String> {
+    let http = probe.http.as_ref();
+    let status = http.and_then(|http| http.status);
+    match (probe.outcome, status) {
+        (Symptom::Ok, Some(401)) => Some("; it asks for credentials (HTTP 401)".to_owned()),
+        (Symptom::Ok, _) => Some(String::new()),
+        (Symptom::HttpError, Some(status)) if http.is_some_and(|http| http.product.is_some()) => {
+            Some(format!("; the way to it is open, and it answers HTTP {status}"))
+        }
+        _ => None,
+    }
+}
+
+/// Why others may fare differently.
+fn doubts(case: &Case<'_>) -> Vec<MissingEvidence> {
+    let how = format!("there: curl -v {}", url(&case.picture.endpoint));
+    let mut doubts = Vec::new();
+    if !case.wire.is_from_outside() && !case.picture.endpoint.is_loopback() {
+        doubts.push(missing("an attempt from another machine: this one was made on the node itself", how.clone()));
+    }
+    if let Some(symptom) = case.wire.client().filter(|symptom| *symptom != Symptom::HttpError) {
+        let reports = outcome_words(symptom);
+        doubts.push(missing(format!("an attempt from the client's machine: the client reports: {reports}"), how));
+    }
+    doubts
 }
 
 fn who(case: &Case<'_>, probe: &Probe) -> String {

@@ -8,6 +8,7 @@ use crate::assemble::Supported;
 use crate::case::{Case, outcome_words, vantage};
 use crate::cite;
 use crate::finding::{Blocks, Cause, Finding, Step, Support};
+use crate::start::Start;
 
 /// The entry.
 pub static CAUSE: Cause = Cause {
@@ -33,9 +34,19 @@ pub(crate) fn supported(case: &Case<'_>, missing: &[MissingEvidence]) -> Support
             None => format!("Nothing was seen of {}", case.destination()),
         },
     };
+    let failed = Start::failed(case).ok().filter(|start| start.failed.is_some());
     let wanted = missing.first().map(|missing| format!(" Missing: {}.", missing.evidence)).unwrap_or_default();
-    let sentence = format!("{seen}; the evidence does not tell why.{wanted}");
-    let chain = case.wire.deciding().map(|probe| Step::new("symptom", seen, cite::probe(probe))).into_iter().collect();
+    let (sentence, chain) = match failed {
+        Some(start) => {
+            let steps = start.steps(case);
+            let fact = steps.last().map(|step| step.sentence.clone()).unwrap_or_default();
+            (format!("{seen}. {fact}; why it failed is not in the evidence.{wanted}"), steps)
+        }
+        None => {
+            let step = case.wire.deciding().map(|probe| Step::new("symptom", seen.clone(), cite::probe(probe)));
+            (format!("{seen}; the evidence does not tell why.{wanted}"), step.into_iter().collect())
+        }
+    };
     let support = Support {
         certainty: Certainty::Undetermined,
         blocks: Blocks::Now,
@@ -47,4 +58,35 @@ pub(crate) fn supported(case: &Case<'_>, missing: &[MissingEvidence]) -> Support
         missing: Vec::new(),
     };
     Supported { cause: &CAUSE, support }
+}
+
+#[cfg(test)]
+mod tests {
+    use common_model::Symptom;
+    use controller_correlate::testing::{AT, Node, picture, probe};
+
+    #[test]
+    fn a_failure_without_a_reason_is_told_as_such() {
+        let node = Node::new().failed(AT.plus_millis(-480_000), 1);
+        let diagnosis = crate::diagnose(&picture(node, vec![probe(Symptom::Refused)]));
+        assert_eq!(diagnosis.verdict.cause.as_str(), "undetermined");
+        assert!(
+            diagnosis.verdict.sentence.contains("elasticsearch.service failed with exit status 1"),
+            "{}",
+            diagnosis.verdict.sentence
+        );
+    }
+
+    #[test]
+    fn a_refusal_without_an_agent_is_not_decided() {
+        let mut picture = picture(Node::new(), vec![probe(Symptom::Refused)]);
+        picture.nodes.clear();
+        let diagnosis = crate::diagnose(&picture);
+        assert_eq!(diagnosis.verdict.cause.as_str(), "undetermined");
+        assert!(
+            diagnosis.missing.iter().any(|missing| missing.how_to_get_it.contains("dialtone collect")),
+            "{:?}",
+            diagnosis.missing
+        );
+    }
 }
