@@ -1,6 +1,5 @@
 //! One question: resolve, ask the agents concerned, probe, build the picture, judge.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use common_model::{Diagnosis, Endpoint, EvidenceId, NodeName, Probe, Symptom};
 use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
 use common_tls::server::PeerInfo;
-use controller_correlate::{NodePicture, Picture, Resolution};
+use controller_correlate::{Picture, Resolution};
 use futures::future::{join, join_all};
 use proto::v1;
 use proto::v1::diagnose_question::Message;
@@ -20,7 +19,7 @@ use tracing::info;
 use crate::access::unusable;
 use crate::clock::now;
 use crate::core::{Core, blocking};
-use crate::question;
+use crate::question::{self, Nodes};
 
 /// For the request itself.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,7 +47,7 @@ pub(crate) async fn run(
 ) {
     let entry = core.live.enter(&peer.peer.serial);
     let answered = tokio::select! {
-        answered = answer(&core, &mut questions, &replies) => answered,
+        answered = answer(&core, peer.remote.ip().to_canonical(), &mut questions, &replies) => answered,
         () = entry.cut.cancelled() => {
             Err(unusable(&peer, &core.revoked).unwrap_or_else(|| Status::cancelled("the call was cut")))
         }
@@ -63,6 +62,7 @@ pub(crate) async fn run(
 
 async fn answer(
     core: &Arc<Core>,
+    from: IpAddr,
     questions: &mut Streaming<v1::DiagnoseQuestion>,
     replies: &Replies,
 ) -> Result<(), Status> {
@@ -78,7 +78,7 @@ async fn answer(
         move || question::endpoints(&core, &texts)
     })
     .await?;
-    let asked = join_all(endpoints.into_iter().map(|endpoint| Asked::new(core, endpoint))).await;
+    let asked = join_all(endpoints.into_iter().map(|endpoint| Asked::new(core, endpoint, from))).await;
     let asked = asked.into_iter().collect::<Result<Vec<_>, Status>>()?;
 
     let caller = caller_probes(questions, request.caller_probes);
@@ -90,7 +90,7 @@ async fn answer(
     let client_error = client_error.filter(|text| !text.trim().is_empty());
     let alone = asked.len() == 1;
     for (asked, report) in asked.into_iter().zip(reports) {
-        let mine = caller.iter().filter(|probe| alone || asked.is_about(probe)).cloned().collect();
+        let mine = caller.iter().filter(|probe| asked.is_about(probe, alone)).cloned().collect();
         let diagnosis = judge(core, asked, report, mine, client_error.clone(), started).await?;
         let diagnosis_json = serde_json::to_vec(&diagnosis).map_err(|error| Status::internal(error.to_string()))?;
         send(replies, v1::diagnose_reply::Message::DiagnosisJson(diagnosis_json)).await?;
@@ -114,20 +114,20 @@ fn vantages(request: &v1::DiagnoseRequest) -> Result<bool, Status> {
 struct Asked {
     endpoint: Endpoint,
     addresses: Vec<IpAddr>,
-    concerned: Vec<NodeName>,
-    outlines: Vec<NodePicture>,
+    nodes: Nodes,
 }
 
 impl Asked {
-    async fn new(core: &Arc<Core>, endpoint: Endpoint) -> Result<Self, Status> {
+    async fn new(core: &Arc<Core>, endpoint: Endpoint, caller: IpAddr) -> Result<Self, Status> {
         let addresses = resolve(&endpoint).await;
         let (core, key) = (Arc::clone(core), (endpoint.clone(), addresses.clone()));
-        let (concerned, outlines) = blocking(move || question::concerned(&core, &key.0, &key.1)).await?;
-        Ok(Self { endpoint, addresses, concerned, outlines })
+        let nodes = blocking(move || question::nodes(&core, &key.0, &key.1, caller)).await?;
+        Ok(Self { endpoint, addresses, nodes })
     }
 
-    fn is_about(&self, probe: &Probe) -> bool {
-        let address = probe.address.is_none_or(|address| self.addresses.contains(&address));
+    /// Where the endpoint is the only one asked about, its name may have another address at the caller than here.
+    fn is_about(&self, probe: &Probe, alone: bool) -> bool {
+        let address = alone || probe.address.is_none_or(|address| self.addresses.contains(&address));
         probe.port == self.endpoint.port && address
     }
 }
@@ -176,7 +176,7 @@ async fn look(
 }
 
 async fn refresh(core: &Arc<Core>, asked: &[Asked], replies: &Replies) {
-    let mut nodes: Vec<&NodeName> = asked.iter().flat_map(|asked| &asked.concerned).collect();
+    let mut nodes: Vec<&NodeName> = asked.iter().flat_map(|asked| &asked.nodes.concerned).collect();
     nodes.sort();
     nodes.dedup();
     join_all(nodes.into_iter().map(|node| async move {
@@ -220,16 +220,16 @@ async fn judge(
 ) -> Result<Diagnosis, Status> {
     let core = Arc::clone(core);
     let mut diagnosis = blocking(move || {
-        let mut nodes: BTreeMap<NodeName, NodePicture> =
-            asked.outlines.into_iter().map(|node| (node.name.clone(), node)).collect();
-        for name in &asked.concerned {
-            nodes.insert(name.clone(), core.picture(name)?);
+        let Nodes { concerned, outlines: mut nodes, here } = asked.nodes;
+        for name in concerned {
+            let picture = core.picture(&name)?;
+            nodes.insert(name, picture);
         }
         let resolution = resolution(report.as_ref(), &caller);
         let mut probes = report.map(|report| report.probes).unwrap_or_default();
         probes.extend(caller);
-        let picture =
-            Picture { at: now(), endpoint: asked.endpoint, resolution, probes, client_error, here: None, nodes };
+        let endpoint = asked.endpoint;
+        let picture = Picture { at: now(), endpoint, resolution, probes, client_error, here, nodes };
         let diagnosis = controller_diagnose::diagnose(&picture);
         Ok::<_, Status>(controller_remedy::with_remedies(diagnosis, &picture))
     })

@@ -74,7 +74,7 @@ impl Stream {
         let hello = self.hello().await?;
         let incarnation = Incarnation(hello.incarnation);
         let version = printable_line(&hello.agent_version).chars().take(MAX_VERSION).collect();
-        let agent = Arc::new(AgentStream::new(version, self.down.clone()));
+        let agent = Arc::new(AgentStream::new(version, peer.remote.ip().to_canonical(), self.down.clone()));
         agent.heard(Timestamp(hello.clock_ms), now());
         if self.entry.become_agent(&self.node, Arc::clone(&agent)) {
             warn!(node = %self.node, remote = %peer.remote, "a second stream of this node replaced the first");
@@ -84,10 +84,11 @@ impl Stream {
             move || core.evidence.resume(&node, incarnation)
         })
         .await?;
+        // A commit that succeeds also makes durable what was read above, which another stream may have written just now.
+        self.note(&agent).await?;
         self.send(Down::Welcome(v1::Welcome { acked_seq, clock_ms: now().0 })).await?;
         info!(node = %self.node, remote = %peer.remote, version = %agent.agent_version, acked_seq, "an agent connected");
         let mut noted = now();
-        self.note(&agent).await?;
         let served = self.messages(peer, &agent, incarnation, &mut noted).await;
         self.note(&agent).await?;
         served

@@ -1,6 +1,7 @@
 //! The connections that stand right now: which streams to cut when a certificate is revoked, and which agents can be asked.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -89,6 +90,8 @@ impl Drop for Entry {
 pub(crate) struct AgentStream {
     /// What the agent calls itself.
     pub(crate) agent_version: String,
+    /// From where it dialled.
+    pub(crate) remote: IpAddr,
     down: mpsc::Sender<Result<v1::ControllerMessage, Status>>,
     next_refresh: AtomicU64,
     refreshed: watch::Sender<u64>,
@@ -124,9 +127,14 @@ impl Clock {
 
 impl AgentStream {
     /// A stream whose messages down go into `down`.
-    pub(crate) fn new(agent_version: String, down: mpsc::Sender<Result<v1::ControllerMessage, Status>>) -> Self {
+    pub(crate) fn new(
+        agent_version: String,
+        remote: IpAddr,
+        down: mpsc::Sender<Result<v1::ControllerMessage, Status>>,
+    ) -> Self {
         Self {
             agent_version,
+            remote,
             down,
             next_refresh: AtomicU64::new(1),
             refreshed: watch::Sender::new(0),
@@ -188,6 +196,8 @@ impl AgentStream {
 mod tests {
     use super::*;
 
+    const REMOTE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     #[test]
     fn the_offset_is_that_of_the_message_that_travelled_fastest() {
         let mut clock = Clock::default();
@@ -216,9 +226,9 @@ mod tests {
         let node: NodeName = "es-1".parse().unwrap();
         let (down, _up) = mpsc::channel(1);
         let first = live.enter("01");
-        assert!(!first.become_agent(&node, Arc::new(AgentStream::new("a".to_owned(), down.clone()))));
+        assert!(!first.become_agent(&node, Arc::new(AgentStream::new("a".to_owned(), REMOTE, down.clone()))));
         let second = live.enter("02");
-        assert!(second.become_agent(&node, Arc::new(AgentStream::new("b".to_owned(), down))));
+        assert!(second.become_agent(&node, Arc::new(AgentStream::new("b".to_owned(), REMOTE, down))));
         assert!(first.cut.is_cancelled() && !second.cut.is_cancelled());
         drop(first);
         assert_eq!(live.agent(&node).unwrap().agent_version, "b");
@@ -230,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_to_a_request_that_was_never_made_counts_for_nothing() {
         let (down, mut up) = mpsc::channel(4);
-        let agent = Arc::new(AgentStream::new("a".to_owned(), down));
+        let agent = Arc::new(AgentStream::new("a".to_owned(), REMOTE, down));
         agent.answered(99, Timestamp(0), Timestamp(0));
         let waiting = tokio::spawn({
             let agent = Arc::clone(&agent);

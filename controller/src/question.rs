@@ -1,16 +1,21 @@
 //! From what was asked to endpoints: an endpoint as it is, a node or a cluster by its engines, nothing by every engine.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use common_evidence::collectors::interfaces::Interfaces;
 use common_model::{Endpoint, NodeName, Scheme};
 use controller_correlate::target::outside_addresses;
-use controller_correlate::{EngineView, NodePicture};
+use controller_correlate::{EngineView, NodePicture, Picture, Resolution, Target};
 use tonic::Status;
 
+use crate::clock::now;
 use crate::core::Core;
 
 /// Endpoints that one call may ask about.
-pub(crate) const MAX_ENDPOINTS: usize = 64;
+const MAX_ENDPOINTS: usize = 64;
+/// Nodes whose evidence is read whole, and asked for anew, for one endpoint.
+const MAX_CONCERNED: usize = 32;
 const DEFAULT_HTTP_PORT: u16 = 9200;
 
 /// The endpoints meant by these texts. Blocking.
@@ -88,39 +93,58 @@ fn port(engine: &EngineView) -> u16 {
     listening.first().map_or_else(configured, |listener| listener.port)
 }
 
-/// The nodes an endpoint may be about, and the rest only in outline. Blocking.
-pub(crate) fn concerned(
-    core: &Core,
-    endpoint: &Endpoint,
-    addresses: &[IpAddr],
-) -> Result<(Vec<NodeName>, Vec<NodePicture>), Status> {
-    use controller_correlate::{Picture, Resolution, Target};
+/// The nodes known, as far as one endpoint is concerned.
+pub(crate) struct Nodes {
+    /// Those it may be about.
+    pub(crate) concerned: Vec<NodeName>,
+    /// All, in outline.
+    pub(crate) outlines: BTreeMap<NodeName, NodePicture>,
+    /// The one the caller is on.
+    pub(crate) here: Option<NodeName>,
+}
 
+/// The nodes an endpoint may be about. Blocking.
+///
+/// What means the caller's own machine can only be about the node the caller is on: any other would be judged by evidence of
+/// a machine that has nothing to do with it.
+pub(crate) fn nodes(core: &Core, endpoint: &Endpoint, addresses: &[IpAddr], caller: IpAddr) -> Result<Nodes, Status> {
     let mut outlines = Vec::new();
     for node in core.known_nodes()? {
         outlines.push(core.outline(&node)?);
+    }
+    let mut on = outlines.iter().filter(|node| is_on(core, node, caller)).map(|node| node.name.clone());
+    let here = on.next().filter(|_| on.next().is_none());
+    let loopback = !addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback);
+    if endpoint.is_loopback() || loopback {
+        outlines.retain(|node| Some(&node.name) == here.as_ref());
     }
     let resolution = match addresses {
         [] => Resolution::NotTried,
         found => Resolution::Addresses(found.to_vec()),
     };
     let picture = Picture {
-        at: crate::clock::now(),
+        at: now(),
         endpoint: endpoint.clone(),
         resolution,
         probes: Vec::new(),
         client_error: None,
-        here: None,
+        here,
         nodes: outlines.into_iter().map(|node| (node.name.clone(), node)).collect(),
     };
-    let mut names = match Target::of(&picture) {
+    let mut concerned = match Target::of(&picture) {
         Target::Node(found) => vec![found.node.name.clone()],
         Target::Ambiguous(names) => names,
         Target::Unknown => picture.nodes.keys().cloned().collect(),
     };
-    names.truncate(MAX_CONCERNED);
-    Ok((names, picture.nodes.into_values().collect()))
+    concerned.truncate(MAX_CONCERNED);
+    Ok(Nodes { concerned, outlines: picture.nodes, here: picture.here })
 }
 
-/// Nodes whose evidence is read whole, and asked for anew, for one endpoint.
-const MAX_CONCERNED: usize = 32;
+/// Whether a caller from this address is on the node: it has the address, or both reach the controller over loopback.
+fn is_on(core: &Core, node: &NodePicture, caller: IpAddr) -> bool {
+    if caller.is_loopback() {
+        return core.live.agent(&node.name).is_some_and(|agent| agent.remote.is_loopback());
+    }
+    let reading = node.one::<Interfaces>("");
+    reading.known().is_some_and(|interfaces| interfaces.value.holder(caller).is_some())
+}

@@ -105,11 +105,13 @@ impl MemberName {
             MemberName::Operator(name) => format!("operator/{name}"),
         }
     }
+}
 
-    fn shown(&self) -> String {
+impl std::fmt::Display for MemberName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            MemberName::Node(name) => format!("node {name}"),
-            MemberName::Operator(name) => format!("operator {name}"),
+            MemberName::Node(name) => write!(f, "node {name}"),
+            MemberName::Operator(name) => write!(f, "operator {name}"),
         }
     }
 }
@@ -173,6 +175,10 @@ impl Registry {
         if entry.expires_at < now {
             return Err(RegistryError::ExpiredToken(entry.expires_at));
         }
+        let member = self.member(&MemberName::Operator(entry.operator.clone()))?;
+        if member.is_some_and(|member| member.revoked_at.is_some()) {
+            return Err(RegistryError::UnknownToken);
+        }
         self.use_up(&key, version)?;
         Ok((entry.operator, entry.role))
     }
@@ -214,7 +220,7 @@ impl Registry {
     pub fn revoke(&self, who: &MemberName, now: Timestamp) -> Result<Vec<String>, RegistryError> {
         loop {
             let Some((mut member, version)) = self.read::<Member>(&who.key())? else {
-                return Err(RegistryError::Unknown(who.shown()));
+                return Err(RegistryError::Unknown(who.to_string()));
             };
             let valid: Vec<(String, Timestamp)> = member.certificates.drain(..).filter(|(_, end)| *end > now).collect();
             member.revoked_at = Some(now);
@@ -384,6 +390,18 @@ mod tests {
         let token = registry.add_operator(&alice, Role::Approver, NOW).unwrap();
         assert_eq!(registry.take_login_token(&token.token, NOW).unwrap(), (alice, Role::Approver));
         assert!(registry.take_login_token(&token.token, NOW).is_err());
+    }
+
+    #[test]
+    fn a_login_token_dies_with_its_operator() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = registry(directory.path());
+        let bob: OperatorName = "bob".parse().unwrap();
+        let token = registry.add_operator(&bob, Role::Viewer, NOW).unwrap();
+        registry.revoke(&MemberName::Operator(bob.clone()), NOW).unwrap();
+        assert!(matches!(registry.take_login_token(&token.token, NOW), Err(RegistryError::UnknownToken)));
+        let again = registry.add_operator(&bob, Role::Viewer, NOW).unwrap();
+        registry.take_login_token(&again.token, NOW).unwrap();
     }
 
     #[test]

@@ -6,6 +6,8 @@ use common_model::diagnosis::Citation;
 use common_model::text::printable_line;
 use common_model::{Body, Change, Envelope, NodeName, Timestamp};
 use common_tls::{Identity, OperatorName, Role};
+use controller_correlate::changes::attribute::attributed;
+use controller_correlate::changes::coalesce;
 use proto::v1;
 use proto::v1::operator_server::Operator;
 use serde::Serialize;
@@ -138,7 +140,7 @@ impl Operator for OperatorApi {
         let serials = blocking(move || core.registry.revoke(&revoked, now())).await?;
         self.0.revoked.add(serials.iter().cloned());
         let cut = self.0.live.cut(&serials);
-        info!(%by, ?who, certificates = serials.len(), streams = cut, "revoked");
+        info!(%by, %who, certificates = serials.len(), streams = cut, "revoked");
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(Response::new(v1::RevokeReply { certificates: count(serials.len()), streams_cut: count(cut) }))
     }
@@ -176,9 +178,13 @@ fn newest_changes(core: &Core, node: Option<NodeName>, since: Timestamp, limit: 
     let mut changes = Vec::new();
     for node in nodes {
         let picture = core.picture(&node)?;
-        changes.extend(picture.changes.iter().filter(|change| change.at >= since).cloned());
+        let mut new = picture.changes.clone();
+        new.retain(|change| change.at >= since);
+        let mut new = coalesce(new);
+        let new = new.split_off(new.len().saturating_sub(limit));
+        changes.extend(new.iter().map(|change| attributed(change, &picture)));
     }
-    changes.sort_by_key(|change| change.at);
+    changes.sort_by(|a, b| (a.at, &a.node, &a.id).cmp(&(b.at, &b.node, &b.id)));
     Ok(changes.split_off(changes.len().saturating_sub(limit)))
 }
 

@@ -65,10 +65,10 @@ fn initialise(
         config.names = san;
         config.state_dir = state_dir.unwrap_or(config.state_dir);
     } else if !san.is_empty() && san != config.names || state_dir.is_some_and(|dir| dir != config.state_dir) {
-        anyhow::bail!(
-            "{} is there and says otherwise: change names and state_dir in it, then run init without --san and --state-dir",
+        output::complain(&format!(
+            "{} is there and is kept; names and state_dir are what it says",
             config_path.display()
-        );
+        ));
     }
     let pin = init::init(&config, config_path)?;
     match format {
