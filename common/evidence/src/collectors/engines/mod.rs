@@ -22,8 +22,11 @@ pub static COLLECTOR: Collector = Collector {
     schema: 1,
     class: Class::State,
     sources: |_| vec![(String::new(), Source::Engines)],
-    triggers: |_| vec![Trigger::UnitJournal, Trigger::Every(Duration::from_secs(5))],
-    redact: |raw| raw,
+    triggers: |_| {
+        let units = UNIT_DIRS.iter().map(|dir| Trigger::Directory((*dir).to_owned()));
+        units.chain([Trigger::UnitJournal, Trigger::Every(Duration::from_secs(15))]).collect()
+    },
+    redact: crate::redact::engines_json,
 };
 
 /// Every engine found; an empty list says that all the places were searched and none was there.

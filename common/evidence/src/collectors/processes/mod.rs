@@ -16,7 +16,7 @@ pub static COLLECTOR: Collector = Collector {
     schema: 1,
     class: Class::State,
     sources: |engines| engines.iter().map(|engine| (engine.name.clone(), Source::Processes(engine.clone()))).collect(),
-    triggers: |_| vec![Trigger::UnitJournal, Trigger::Every(Duration::from_secs(1))],
+    triggers: |_| vec![Trigger::UnitJournal, Trigger::Every(Duration::from_secs(2))],
     redact: crate::redact::process_json,
 };
 

@@ -68,7 +68,12 @@ pub static COLLECTOR: Collector = Collector {
             })
             .collect()
     },
-    triggers: |_| vec![Trigger::UnitJournal, Trigger::Every(Duration::from_secs(2))],
+    // systemd writes to the journal whenever the state changes; asking it is a program's start each time.
+    triggers: |engines| {
+        let drop_ins = engines.iter().filter_map(|engine| engine.unit.as_ref());
+        let drop_ins = drop_ins.map(|unit| Trigger::Directory(format!("/etc/systemd/system/{unit}.d")));
+        drop_ins.chain([Trigger::UnitJournal, Trigger::Every(Duration::from_secs(15))]).collect()
+    },
     redact: |raw| raw,
 };
 
