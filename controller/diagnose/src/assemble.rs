@@ -36,8 +36,14 @@ struct Findings {
 /// Runs every rule and puts the answers together.
 pub(crate) fn diagnosis(case: &Case<'_>) -> Diagnosis {
     let mut found = findings(case);
-    found.supported.sort_by_key(|supported| (supported.support.blocks, stage_order(supported.cause.stage)));
-    let first = found.supported.iter().position(|supported| supported.support.blocks == Blocks::Now);
+    let is_next = |supported: &Supported| supported.support.blocks == Blocks::Next;
+    found.supported.sort_by_key(|supported| (is_next(supported), stage_order(supported.cause.stage)));
+    let mut reasons = 0;
+    found.supported.retain(|supported| {
+        reasons += usize::from(supported.support.blocks == Blocks::Start);
+        supported.support.blocks != Blocks::Start || reasons == 1
+    });
+    let first = found.supported.iter().position(|supported| !is_next(supported));
     let mut missing = Vec::new();
     let mut verdict = match first {
         Some(index) => found.supported.remove(index),

@@ -60,10 +60,12 @@ pub struct Support {
 }
 
 /// When a cause blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blocks {
     /// Now.
     Now,
+    /// Now, by being the reason why the last start failed. One start has one reason.
+    Start,
     /// After the blockers before it are gone.
     Next,
 }

@@ -8,7 +8,7 @@ use common_model::diagnosis::Citation;
 use common_model::{Certainty, Timestamp};
 use controller_correlate::engine_view::{Ending, Failed};
 use controller_correlate::{Cited, EngineView, Running};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::case::Case;
 use crate::cite;
@@ -92,6 +92,20 @@ impl<'a> Start<'a> {
         Some(Words { message: entry.message.clone(), cites: quote_log(self.engine, log, &entry.message) })
     }
 
+    /// The finding when its words do not show a cause: they may not have been read at all.
+    pub(crate) fn silent(&self) -> Finding {
+        let wrote = |line: &Cited<JournalLine>| !line.value.from_systemd;
+        if self.log.is_none() && !self.lines.iter().any(wrote) {
+            let unit = self.engine.unit_name().unwrap_or(self.engine.engine.name.as_str());
+            let log = self.engine.engine.log_file.as_deref().unwrap_or("the engine's log");
+            return Finding::unknown(
+                format!("what {} wrote when its start failed", self.engine.title()),
+                format!("on {}: sudo journalctl -u {unit} -n 200; sudo tail -n 200 {log}", self.engine.node),
+            );
+        }
+        Finding::ruled_out("no such message in the journal or log of its last start", Vec::new())
+    }
+
     /// Whether the start ended with this exit status.
     pub(crate) fn exited(&self, status: i32) -> bool {
         self.exit() == Some(MainExit::Exited(status))
@@ -125,7 +139,7 @@ impl<'a> Start<'a> {
         }
         Finding::supported(Support {
             certainty: told.certainty.min(self.certainty()),
-            blocks: Blocks::Now,
+            blocks: Blocks::Start,
             node: Some(self.engine.node.clone()),
             sentence: told.sentence,
             detail: told.detail,
@@ -154,6 +168,71 @@ pub(crate) struct Told {
     pub(crate) detail: Value,
     /// What brought it.
     pub(crate) change: Option<Change>,
+}
+
+/// Kinds of evidence that rules about failing starts rest on.
+pub(crate) static NEEDS: &[&str] = &["engines", "unit", "journal", "engine-log"];
+
+/// A reason for a failed start that shows in its words alone.
+pub(crate) struct ByWords {
+    /// The cause's id.
+    pub(crate) cause: &'static str,
+    /// Any of these shows it.
+    pub(crate) words: &'static [&'static str],
+    /// What it is, after "does not start because".
+    pub(crate) because: &'static str,
+    /// Whether a change made before the start brought it, given the message.
+    pub(crate) explains: fn(&Change, &EngineView, &str) -> bool,
+}
+
+impl ByWords {
+    /// The finding of a rule that looks for words only.
+    pub(crate) fn judge(&self, case: &Case<'_>) -> Finding {
+        match Start::failed(case) {
+            Ok(start) => self.judge_start(case, &start, |message| json!({ "message": message })),
+            Err(finding) => finding,
+        }
+    }
+
+    /// The same for a start that is at hand, with a detail made of the message.
+    pub(crate) fn judge_start(&self, case: &Case<'_>, start: &Start<'_>, detail: impl Fn(&str) -> Value) -> Finding {
+        let Some(found) = start.find(self.words) else { return start.silent() };
+        let engine = start.engine;
+        let message = line_with(&found.message, self.words);
+        let fact = format!("{}: {message}", self.because);
+        start.because(
+            case,
+            Told {
+                cause: self.cause,
+                certainty: Certainty::Certain,
+                sentence: format!("{} on {} does not start because {fact}", engine.title(), engine.node),
+                fact,
+                detail: detail(&message),
+                cites: found.cites,
+                roots: Vec::new(),
+                change: case.newest_change(|change| {
+                    before_last_start(change, engine) && (self.explains)(change, engine, &found.message)
+                }),
+            },
+        )
+    }
+}
+
+/// The line of a message that has the words, without the engine's prefix of it.
+pub(crate) fn line_with(message: &str, words: &[&str]) -> String {
+    let line = message.lines().find(|line| words.iter().any(|word| line.contains(word))).unwrap_or(message);
+    cite::shown(line.trim().trim_start_matches("Likely root cause: "))
+}
+
+/// Nothing in the change log could have brought it.
+pub(crate) fn unexplained(_: &Change, _: &EngineView, _: &str) -> bool {
+    false
+}
+
+/// The engine's package was changed.
+pub(crate) fn package_changed(change: &Change, engine: &EngineView, _: &str) -> bool {
+    change.topic == Topic::Package
+        && change.subject.starts_with(engine.engine.package.as_deref().unwrap_or(engine.product().slug()))
 }
 
 /// Whether the log's newest start is the unit's.
@@ -240,5 +319,58 @@ pub(crate) fn running<'a>(case: &'a Case<'_>) -> Result<&'a EngineView, Finding>
             Err(Finding::unknown(format!("whether {} runs", engine.title()), how))
         }
         (Some(false), Running::Yes(_)) => Ok(engine),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod pictures {
+    //! The three pictures of every cause that shows in the words of a failed start.
+
+    use common_model::{Diagnosis, Symptom, Timestamp};
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{AT, Node, picture, probe};
+
+    use crate::case::Case;
+    use crate::finding::{Cause, Finding};
+
+    /// When the start failed.
+    pub(crate) const FAILED_AT: Timestamp = Timestamp(AT.0 - 480_000);
+
+    /// A node whose last start wrote these lines and ended with this exit status.
+    pub(crate) fn failing(lines: &[&str], exit: i32) -> Node {
+        let begun = Node::new().starting(FAILED_AT.plus_millis(-6000));
+        let wrote = lines.iter().fold(begun, |node, line| node.stderr(FAILED_AT.plus_millis(-100), line));
+        wrote.failed(FAILED_AT, exit)
+    }
+
+    fn refused(node: Node) -> Picture {
+        picture(node, vec![probe(Symptom::Refused)])
+    }
+
+    /// It fires for these lines, for certain.
+    pub(crate) fn fires(cause: &Cause, lines: &[&str], exit: i32) -> Diagnosis {
+        let diagnosis = crate::diagnose(&refused(failing(lines, exit)));
+        let verdict = &diagnosis.verdict;
+        assert_eq!(
+            (verdict.cause.as_str(), verdict.certainty),
+            (cause.id, common_model::Certainty::Certain),
+            "{verdict:#?}"
+        );
+        diagnosis
+    }
+
+    /// It fires neither for an engine that runs, whatever it wrote, nor for a start that failed with other words.
+    pub(crate) fn does_not(cause: &Cause, lines: &[&str]) {
+        let running = lines.iter().fold(Node::new(), |node, line| node.stderr(AT, line));
+        for node in [running, failing(&["uncaught exception in thread [main]", "java.lang.Error: something else"], 1)] {
+            let found = (cause.rule)(&Case::of(&refused(node)));
+            assert!(matches!(found, Finding::RuledOut { .. }), "{found:?}");
+        }
+    }
+
+    /// It cannot tell when nothing the engine wrote was read.
+    pub(crate) fn cannot_tell(cause: &Cause) {
+        let found = (cause.rule)(&Case::of(&refused(failing(&[], 1))));
+        assert!(matches!(found, Finding::Unknown(_)), "{found:?}");
     }
 }

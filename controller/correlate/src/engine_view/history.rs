@@ -127,6 +127,11 @@ impl EngineView {
         }
     }
 
+    /// Whether something was so before its newest start began. True when it is not known when that was.
+    pub fn was_before_last_start(&self, at: Timestamp) -> bool {
+        self.last_start_at().is_none_or(|start| at <= start.plus_millis(SLACK_MS))
+    }
+
     /// The newest line of the journal that tells this.
     pub fn newest(&self, tells: impl Fn(&Tells) -> bool) -> Option<&Cited<JournalLine>> {
         self.journal.iter().rev().find(|line| line.value.tells.as_ref().is_some_and(&tells))

@@ -30,10 +30,6 @@ fn rule(case: &Case<'_>) -> Finding {
     if http.product.is_some() {
         return Finding::ruled_out("an engine answers HTTP", cite::probe(probe));
     }
-    // Its security plugin answers so for itself before it is set up.
-    if http.excerpt.contains("Security not initialized") {
-        return Finding::ruled_out("an engine's security plugin answers", cite::probe(probe));
-    }
     let port = probe.port;
     match http.answer {
         HttpAnswer::NotHttp if http.excerpt.contains(TRANSPORT) => {

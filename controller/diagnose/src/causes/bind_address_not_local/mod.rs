@@ -1,0 +1,69 @@
+//! The engine is told to bind to an address that the machine does not have, an interface that is not there, or a name that does not
+//! resolve.
+
+use common_model::Stage;
+use common_model::change::Topic;
+use controller_correlate::engine_view::{HTTP_BIND, TRANSPORT_ADDRESS};
+
+use crate::finding::Cause;
+use crate::start::{self, ByWords};
+
+/// The entry.
+pub static CAUSE: Cause = Cause {
+    id: "bind-address-not-local",
+    title: "The machine does not have the address the engine is to bind to",
+    stage: Some(Stage::Listen),
+    needs: start::NEEDS,
+    refuted_by: "the address on an interface of the machine that is up",
+    rule: |case| WORDS.judge(case),
+};
+
+static WORDS: ByWords = ByWords {
+    cause: "bind-address-not-local",
+    words: &[
+        "Cannot assign requested address",
+        "Failed to resolve host [",
+        "No interface named '",
+        "matched no network interfaces",
+        "No up-and-running site-local",
+        "is not up and running",
+    ],
+    because: "it cannot bind to the address it is told to",
+    explains: |change, engine, _| {
+        let of_file = change.topic == Topic::Config && change.subject == engine.engine.config_file();
+        let is_bind = |key: &str| HTTP_BIND.contains(&key) || TRANSPORT_ADDRESS.contains(&key);
+        let went = change.topic == Topic::Network && change.items.iter().any(|item| item.new.is_none());
+        went || (of_file && change.items.iter().any(|item| item.new.is_some() && is_bind(&item.key)))
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use crate::start::pictures;
+
+    const LINES: &[&str] = &[
+        "uncaught exception in thread [main]",
+        "BindTransportException[Failed to bind to 10.99.99.99:9300]; nested: BindException[Cannot assign requested address];",
+    ];
+
+    #[test]
+    fn fires() {
+        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        assert!(diagnosis.verdict.sentence.contains("10.99.99.99:9300"), "{}", diagnosis.verdict.sentence);
+    }
+
+    #[test]
+    fn does_not() {
+        pictures::does_not(&CAUSE, LINES);
+        pictures::does_not(
+            &CAUSE,
+            &["BindHttpException[Failed to bind to 127.0.0.1:9200]; nested: BindException[Address already in use];"],
+        );
+    }
+
+    #[test]
+    fn cannot_tell() {
+        pictures::cannot_tell(&CAUSE);
+    }
+}

@@ -1,0 +1,55 @@
+//! The engine's user may not read or write a path it needs, often after a tool was run as root.
+
+use common_model::Stage;
+
+use crate::finding::Cause;
+use crate::start::{self, ByWords};
+
+/// The entry.
+pub static CAUSE: Cause = Cause {
+    id: "path-permission",
+    title: "The engine may not use a path",
+    stage: Some(Stage::Listen),
+    needs: start::NEEDS,
+    refuted_by: "the path's owner and mode letting the engine's user in",
+    rule: |case| WORDS.judge(case),
+};
+
+static WORDS: ByWords = ByWords {
+    cause: "path-permission",
+    words: &["Unable to access 'path.", "AccessDeniedException", "Read-only file system"],
+    because: "it may not use a path it needs",
+    explains: start::unexplained,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use crate::start::pictures;
+
+    const LINES: &[&str] = &[
+        "uncaught exception in thread [main]",
+        "java.lang.IllegalStateException: Unable to access 'path.data' (/srv/data)",
+        "Likely root cause: java.nio.file.AccessDeniedException: /srv/data",
+    ];
+
+    #[test]
+    fn fires() {
+        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        assert!(
+            diagnosis.verdict.sentence.contains("it may not use a path it needs"),
+            "{}",
+            diagnosis.verdict.sentence
+        );
+    }
+
+    #[test]
+    fn does_not() {
+        pictures::does_not(&CAUSE, LINES);
+    }
+
+    #[test]
+    fn cannot_tell() {
+        pictures::cannot_tell(&CAUSE);
+    }
+}

@@ -1,0 +1,60 @@
+//! A setting that another one asks for is not there: mostly TLS that is turned on without a key and certificate.
+
+use common_model::Stage;
+
+use crate::finding::Cause;
+use crate::start::{self, ByWords};
+
+/// The entry.
+pub static CAUSE: Cause = Cause {
+    id: "setting-missing",
+    title: "A setting the engine needs is missing",
+    stage: Some(Stage::Listen),
+    needs: start::NEEDS,
+    refuted_by: "a start that gets past reading the settings",
+    rule: |case| WORDS.judge(case),
+};
+
+static WORDS: ByWords = ByWords {
+    cause: "setting-missing",
+    words: &[
+        "server ssl configuration requires a key and certificate",
+        "No SSL configuration found",
+        "has no port configured",
+        "is not set, but the following settings have been configured",
+    ],
+    because: "a setting it needs is missing",
+    explains: |change, engine, _| {
+        change.topic == common_model::change::Topic::Config
+            && change.subject == engine.engine.config_file()
+            && !change.items.is_empty()
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use crate::start::pictures;
+
+    const LINES: &[&str] = &[
+        "uncaught exception in thread [main]",
+        "java.lang.IllegalStateException: failed to load plugin class [org.opensearch.security.OpenSearchSecurityPlugin]",
+        "Likely root cause: OpenSearchException[No SSL configuration found]",
+    ];
+
+    #[test]
+    fn fires() {
+        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        assert!(diagnosis.verdict.sentence.contains("a setting it needs is missing"), "{}", diagnosis.verdict.sentence);
+    }
+
+    #[test]
+    fn does_not() {
+        pictures::does_not(&CAUSE, LINES);
+    }
+
+    #[test]
+    fn cannot_tell() {
+        pictures::cannot_tell(&CAUSE);
+    }
+}
