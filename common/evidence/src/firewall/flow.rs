@@ -37,6 +37,9 @@ pub(super) struct Flow {
     pub protocol: Option<u64>,
     /// TCP flags.
     pub flags: Option<u8>,
+    /// True where connection tracking has not run yet. Its state is then `invalid`, and no rule about its other properties
+    /// matches, negated or not.
+    pub untold: bool,
     /// Conntrack's state.
     pub state: Option<&'static str>,
     /// True for the answer.
@@ -72,6 +75,7 @@ impl Flow {
     pub(super) fn holds(&self, condition: &Condition, table: &Table) -> Truth {
         match condition {
             Condition::CannotTell => None,
+            Condition::Match { keys, .. } if self.is_without(keys) => Some(false),
             Condition::Match { keys, negated, elements } => {
                 let found = match self.find(keys, elements, table) {
                     Found::Element(_) => Some(true),
@@ -81,6 +85,11 @@ impl Flow {
                 found.map(|found| found != *negated)
             }
         }
+    }
+
+    fn is_without(&self, keys: &[Key]) -> bool {
+        let untracked = self.untold || self.state == Some("untracked");
+        untracked && keys.iter().any(|key| matches!(key, Key::Status | Key::Direction | Key::ConnectionMark(_)))
     }
 
     /// The first element that matches the values of `keys`; [`Found::Unsure`] when one before it may match, or may not.
@@ -137,13 +146,14 @@ impl Flow {
             Key::Destination => Value::Address(self.destination),
             Key::SourcePort => number(self.source_port.map(u64::from)),
             Key::DestinationPort => number(self.port.map(u64::from)),
-            Key::Protocol => self.protocol.map_or(Value::Unknown, |number| Value::Coded(number, &["tcp"])),
+            Key::Protocol => self.protocol.map_or(Value::Unknown, |number| Value::Coded(number, protocol_names(number))),
             Key::Version if self.destination.is_ipv4() => Value::Coded(4, &["ipv4", "ip"]),
             Key::Version => Value::Coded(6, &["ipv6", "ip6"]),
             Key::InInterface => self.in_interface.value(),
             Key::OutInterface => self.out_interface.value(),
             Key::Mark(mask) => number(self.mark.map(|mark| u64::from(mark & mask))),
             Key::ConnectionMark(mask) => number(self.connection_mark.map(|mark| u64::from(mark & mask))),
+            Key::State if self.untold && self.state != Some("untracked") => Value::Names(vec!["invalid"]),
             Key::State => self.state.map_or(Value::Unknown, |state| Value::Names(self.states(state))),
             Key::Status => Value::Names(self.status()),
             Key::Direction => Value::Names(vec![if self.reply { "reply" } else { "original" }]),
@@ -174,6 +184,15 @@ impl Flow {
             status.extend(["seen-reply", "confirmed"]);
         }
         status
+    }
+}
+
+fn protocol_names(number: u64) -> &'static [&'static str] {
+    match number {
+        1 => &["icmp"],
+        6 => &["tcp"],
+        58 => &["icmpv6", "ipv6-icmp"],
+        _ => &[],
     }
 }
 
@@ -253,6 +272,7 @@ mod tests {
             out_interface: Interface::Absent,
             protocol: Some(6),
             flags: Some(0x02),
+            untold: false,
             state: Some("new"),
             reply: false,
             translated: false,

@@ -1,11 +1,12 @@
 //! A connection's first packets through every hook.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::decision::decision;
 use super::flow::{Flow, Interface, Truth};
 use super::ruleset::{Base, Chain, Family, Hook, Table};
-use super::walk::{End, Stop, Walk};
+use super::walk::{End, Refusal, Stop, Walk};
 use super::{Block, Fate, Firewalls, Packet};
 
 /// Rules looked at before giving up; a large real ruleset has some ten thousand.
@@ -14,10 +15,16 @@ const BUDGET: usize = 500_000;
 /// The priority at which destinations are translated (`NF_IP_PRI_NAT_DST`).
 const DESTINATION_NAT: i32 = -100;
 
+/// Above this priority connection tracking has run (`NF_IP_PRI_CONNTRACK`).
+const CONNECTION_TRACKING: i32 = -200;
+
+const ICMP: u64 = 1;
 const TCP: u64 = 6;
+const ICMPV6: u64 = 58;
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
+const RESET: u8 = 0x14;
 
 /// What becomes of a new connection: of its SYN, of the answer, and of a packet of each side after.
 ///
@@ -99,6 +106,7 @@ impl<'a> Journey<'a> {
             local: Some(true),
             from_here,
             reverse_path: (from_here || firewalls.on_link(source, &link)).then_some(true),
+            untold: false,
             mark: Some(0),
             connection_mark: Some(0),
         };
@@ -169,16 +177,19 @@ impl<'a> Journey<'a> {
         self.hooks(&[Hook::Ingress, Hook::Prerouting], nat)
     }
 
-    /// A reject is silent when its own answer is dropped on the way out. Whether that is a reset or an ICMP message, and its
-    /// flags, are left open.
+    /// A reject is silent when its own answer is dropped on the way out.
     fn send_refusal(&mut self) {
-        let Some(stop) = self.stop.take_if(|stop| stop.block != Block::Drop) else { return };
+        let Some(stop) = self.stop.take_if(|stop| stop.refusal.is_some()) else { return };
         let refused = self.flow.clone();
         let doubt = self.doubt.take();
         self.turn_round();
-        self.flow.protocol = None;
-        self.flow.flags = None;
-        self.flow.source_port = None;
+        if stop.refusal == Some(Refusal::Icmp) {
+            self.flow.protocol = Some(if self.flow.source.is_ipv4() { ICMP } else { ICMPV6 });
+            self.flow.flags = None;
+            self.flow.source_port = None;
+        } else {
+            self.flow.flags = Some(RESET);
+        }
         self.flow.state = self.flow.state.map(|_| "related");
         let sent = self.leave(false);
         self.flow = refused;
@@ -220,6 +231,8 @@ impl<'a> Journey<'a> {
                     let early = base.priority < DESTINATION_NAT;
                     (self.flow.destination, self.flow.port) = if early { known } else { destination };
                 }
+                let entry = matches!(hook, Hook::Ingress | Hook::Prerouting | Hook::Output);
+                self.flow.untold = entry && base.priority < CONNECTION_TRACKING;
                 let end = Walk { flow: &mut self.flow, budget: &mut self.budget }.base_chain(table, chain, base);
                 translated |= matches!(end, End::Translated);
                 if !self.goes_on(end, table, chain, base) {
@@ -281,6 +294,6 @@ fn base_chains(firewalls: &Firewalls, hook: Hook, destination: IpAddr) -> Vec<(&
             }
         }
     }
-    found.sort_by_key(|(table, _, base)| (base.priority, std::cmp::Reverse(table.handle)));
+    found.sort_by_key(|(table, chain, base)| (base.priority, Reverse(table.handle), Reverse(chain.handle)));
     found
 }

@@ -122,6 +122,8 @@ impl Table {
 pub struct Chain {
     /// Its name.
     pub name: String,
+    /// Grows with the time of creation; 0 where unknown.
+    pub handle: u64,
     /// Where packets enter it, unless it is only jumped to.
     pub base: Option<Base>,
     /// In order.
@@ -346,8 +348,12 @@ pub struct Remark {
 pub enum Verdict {
     /// Past this base chain; later ones are still asked.
     Accept,
-    /// Blocked, for good.
-    Block(Block),
+    /// Blocked for good, without a word.
+    Drop,
+    /// Blocked for good, answered by a TCP reset.
+    Reset,
+    /// Blocked for good, answered by an ICMP error; how a client takes it.
+    Unreachable(Block),
     /// On to this chain, and back when it decides nothing.
     Jump(String),
     /// On to this chain, and not back.

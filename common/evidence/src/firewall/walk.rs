@@ -24,10 +24,21 @@ pub(super) enum End<'a> {
     Translated,
 }
 
+/// What a reject sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A TCP reset.
+    Reset,
+    /// An ICMP error.
+    Icmp,
+}
+
 /// The rule, or for `index` none the policy, that blocks.
 pub(super) struct Stop<'a> {
     /// How.
     pub block: Block,
+    /// The packet that tells the client so.
+    pub refusal: Option<Refusal>,
     /// The rule's table.
     pub table: &'a Table,
     /// The rule's chain.
@@ -79,8 +90,8 @@ impl Walk<'_> {
         let outcome = match run.chain(chain, None) {
             Flowing::Done(outcome) => outcome,
             _ if base.drops => {
-                let stop = Stop { block: Block::Drop, table, chain, index: None, via: vec![chain.name.clone()] };
-                Final::Block(stop)
+                let via = vec![chain.name.clone()];
+                Final::Block(Stop { block: Block::Drop, refusal: None, table, chain, index: None, via })
             }
             _ => Final::Accept,
         };
@@ -243,14 +254,9 @@ impl<'a> Run<'_, 'a> {
                 self.maybes.push(Maybe::Accept(self.quote(at)));
                 left
             }
-            Verdict::Block(block) if at.is_sure() => {
-                let (block, via, index) = (*block, self.via.clone(), Some(at.index));
-                Flowing::Done(Final::Block(Stop { block, table: self.table, chain: at.chain, index, via }))
-            }
-            Verdict::Block(block) => {
-                self.maybes.push(Maybe::Block(*block, self.quote(at)));
-                left
-            }
+            Verdict::Drop => self.block(Block::Drop, None, at),
+            Verdict::Reset => self.block(Block::Refuse, Some(Refusal::Reset), at),
+            Verdict::Unreachable(block) => self.block(*block, Some(Refusal::Icmp), at),
             Verdict::Jump(target) | Verdict::Goto(target) => {
                 let Some(target) = self.table.chain(target) else { return self.anything(at) };
                 let doubt = (!at.is_sure()).then(|| self.quote(at));
@@ -270,6 +276,15 @@ impl<'a> Run<'_, 'a> {
                 left
             }
         }
+    }
+
+    fn block(&mut self, block: Block, refusal: Option<Refusal>, at: At<'a, '_>) -> Flowing<'a> {
+        if at.is_sure() {
+            let (table, chain, index, via) = (self.table, at.chain, Some(at.index), self.via.clone());
+            return Flowing::Done(Final::Block(Stop { block, refusal, table, chain, index, via }));
+        }
+        self.maybes.push(Maybe::Block(block, self.quote(at)));
+        if at.holds { Flowing::Back } else { Flowing::Next }
     }
 
     fn translate(&mut self, verdict: &Verdict) {

@@ -67,7 +67,7 @@ fn take(table: &mut Table, line: &str) -> Option<String> {
     };
     if let Some((name, policy)) = declared {
         let base = (policy != "-").then(|| base(&table.name, name, policy == "DROP")).flatten();
-        table.chains.push(Chain { name: name.to_owned(), base, rules: Vec::new() });
+        table.chains.push(Chain { name: name.to_owned(), handle: 0, base, rules: Vec::new() });
         return None;
     }
     (!first.starts_with('[') && first != "-A").then(|| format!("a line that is no rule: {line:.80}"))
@@ -90,7 +90,7 @@ fn link(tables: &mut [Table], text: &str) {
             Some(chain) => chain.rules.push(rule),
             None => {
                 let base = base(&table.name, &name, false);
-                table.chains.push(Chain { name, base, rules: vec![rule] });
+                table.chains.push(Chain { name, handle: 0, base, rules: vec![rule] });
             }
         }
     }

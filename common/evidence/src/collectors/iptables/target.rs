@@ -79,8 +79,8 @@ pub(super) fn steps(target: &Target, is_chain: &dyn Fn(&str) -> bool) -> Vec<Ste
     let Some(name) = target.name.as_deref() else { return Vec::new() };
     let verdict = match name {
         "ACCEPT" => Verdict::Accept,
-        "DROP" => Verdict::Block(Block::Drop),
-        "REJECT" => Verdict::Block(reject(target.reject_with.as_deref())),
+        "DROP" => Verdict::Drop,
+        "REJECT" => reject(target.reject_with.as_deref()),
         "RETURN" => Verdict::Return,
         // Source translation ends its chain as an accept does.
         "MASQUERADE" | "SNAT" => Verdict::Accept,
@@ -105,12 +105,13 @@ pub(super) fn steps(target: &Target, is_chain: &dyn Fn(&str) -> bool) -> Vec<Ste
 }
 
 /// Without an option REJECT answers port-unreachable, which clients take for a closed port.
-fn reject(with: Option<&str>) -> Block {
+fn reject(with: Option<&str>) -> Verdict {
     match with {
-        None | Some("tcp-reset" | "icmp-port-unreachable" | "port-unreach" | "icmp6-port-unreachable" | "tcp-rst") => {
-            Block::Refuse
+        Some("tcp-reset" | "tcp-rst") => Verdict::Reset,
+        None | Some("icmp-port-unreachable" | "port-unreach" | "icmp6-port-unreachable") => {
+            Verdict::Unreachable(Block::Refuse)
         }
-        Some(_) => Block::Prohibit,
+        Some(_) => Verdict::Unreachable(Block::Prohibit),
     }
 }
 

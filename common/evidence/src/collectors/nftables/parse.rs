@@ -69,6 +69,8 @@ struct ChainJson {
     family: String,
     table: String,
     name: String,
+    #[serde(default)]
+    handle: u64,
     #[serde(rename = "type")]
     kind: Option<String>,
     hook: Option<String>,
@@ -121,7 +123,12 @@ fn take(tables: &mut Vec<Table>, object: &Value) -> Result<(), String> {
         "chain" => {
             let json: ChainJson = of(word, body)?;
             let base = base(&json)?;
-            table(tables, &json.family, &json.table)?.chains.push(Chain { name: json.name, base, rules: Vec::new() });
+            table(tables, &json.family, &json.table)?.chains.push(Chain {
+                name: json.name,
+                handle: json.handle,
+                base,
+                rules: Vec::new(),
+            });
         }
         "set" | "map" => {
             let json: SetJson = of(word, body)?;

@@ -42,7 +42,7 @@ pub(super) fn verdict(value: &Value) -> Option<Verdict> {
     let target = || body.get("target").and_then(Value::as_str).map(str::to_owned);
     Some(match word.as_str() {
         "accept" => Verdict::Accept,
-        "drop" => Verdict::Block(Block::Drop),
+        "drop" => Verdict::Drop,
         "return" => Verdict::Return,
         "continue" => Verdict::Continue,
         "jump" => Verdict::Jump(target()?),
@@ -65,15 +65,16 @@ fn reject(body: &Value) -> Vec<Step> {
         "icmpv6" => Some(6),
         _ => None,
     };
-    let block = match (word("type"), word("expr")) {
-        ("tcp reset", _) | (_, "port-unreachable" | "") => Block::Refuse,
-        _ => Block::Prohibit,
+    let verdict = match (word("type"), word("expr")) {
+        ("tcp reset", _) => Verdict::Reset,
+        (_, "port-unreachable" | "") => Verdict::Unreachable(Block::Refuse),
+        _ => Verdict::Unreachable(Block::Prohibit),
     };
     let only = version.map(|version| {
         let elements = Elements::Here(vec![Element::of(Pattern::Numbers(version, version))]);
         Step::If(Condition::Match { keys: vec![Key::Version], negated: false, elements })
     });
-    only.into_iter().chain([Step::Then(Verdict::Block(block))]).collect()
+    only.into_iter().chain([Step::Then(verdict)]).collect()
 }
 
 fn translation(body: &Value) -> Verdict {
