@@ -113,7 +113,7 @@ pub struct Diagnose {
     /// A file with what the client printed; - for standard input
     #[arg(long, value_name = "FILE|-")]
     pub client_error: Option<PathBuf>,
-    /// Where to probe from: controller, here, or a node's name [default: controller and here]
+    /// Where to probe from: controller, here, or both [default: both]
     #[arg(long, value_name = "VANTAGE", value_delimiter = ',')]
     pub from: Vec<String>,
     /// Repeat until it is reachable

@@ -5,8 +5,12 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use agent::agent::DEFAULT_SPOOL_QUOTA;
+use agent::{Agent, AgentConfig};
 use anyhow::Context;
+use common_model::NodeName;
 use common_tls::dial::{self, ClientIdentity};
 use common_tls::{Identity, Role};
 use controller::{Config, Controller};
@@ -16,9 +20,15 @@ use tonic::transport::Channel;
 use crate::config::{make_private, user_directory};
 use crate::progress::{Progress, note};
 
+/// For the first reading of a busy machine; it ends as soon as everything is read.
+const FIRST_READING_MS: u32 = 5_000;
+/// For the agent's stream to stand. Both ends are in this process.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// Both, running.
 pub(crate) struct Embedded {
     controller: Controller,
+    agent: Agent,
     state: State,
 }
 
@@ -33,21 +43,55 @@ impl Embedded {
             );
         }
         let state = State::open().context("cannot keep state")?;
-        let config = Config { listen: "127.0.0.1:0".to_owned(), state_dir: state.path.clone(), ..Config::default() };
+        let config = Config {
+            listen: "127.0.0.1:0".to_owned(),
+            state_dir: state.path.clone(),
+            refresh_ms: FIRST_READING_MS,
+            ..Config::default()
+        };
         controller::init::create_ca(&config)?;
         let controller = Controller::start(config).await?;
+        let agent = start_agent(&controller, &state).await?;
         let me = Identity::Operator { name: "here".parse()?, role: Role::Admin };
         let credentials = controller.issue(&me).await?;
-        let address = controller.local_addr().to_string();
-        let channel = dial::channel(&address, Arc::new(ClientIdentity::new(credentials)?)).await?;
-        Ok((Self { controller, state }, channel))
+        let identity = Arc::new(ClientIdentity::new(credentials)?);
+        let channel = dial::channel(&controller.local_addr().to_string(), identity).await?;
+        Ok((Self { controller, agent, state }, channel))
     }
 
     /// Stops both and forgets the certificate authority.
     pub(crate) async fn stop(self) {
+        self.agent.stop().await;
         self.controller.shutdown().await;
         self.state.close();
     }
+}
+
+/// An agent for this host, its stream standing.
+async fn start_agent(controller: &Controller, state: &State) -> anyhow::Result<Agent> {
+    let node = node_name()?;
+    let agent = Agent::start(AgentConfig {
+        credentials: controller.issue(&Identity::Node(node.clone())).await?,
+        node,
+        state_dir: state.path.join("agent"),
+        controller: controller.local_addr().to_string(),
+        credentials_dir: None,
+        spool_quota: DEFAULT_SPOOL_QUOTA,
+    })
+    .await?;
+    let mut connected = agent.connected();
+    let standing = tokio::time::timeout(CONNECT, connected.wait_for(|connected| *connected)).await;
+    standing.context("the agent did not reach the controller")?.context("the agent ended")?;
+    Ok(agent)
+}
+
+/// The host's name; what cannot be in the name of a node is left out.
+fn node_name() -> anyhow::Result<NodeName> {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+    let name: String = name.chars().filter(allowed).collect();
+    let name = name.trim_start_matches(['-', '.', '_']);
+    Ok(if name.is_empty() { "localhost" } else { name }.parse()?)
 }
 
 /// The directory both keep their state in. Held by one process at a time.

@@ -18,6 +18,8 @@ struct Detail {
     citations: usize,
     /// Lines of each; 0 puts the first of them behind its source.
     excerpt: usize,
+    /// Gaps in the evidence.
+    missing: usize,
     /// Lines of a diff.
     diff: usize,
     /// Whether the edit a remedy makes is shown beside the commands that make it.
@@ -32,15 +34,16 @@ struct Detail {
 
 /// From much to what must be there. The first that fits the screen is used.
 const LEVELS: [Detail; 4] = [
-    Detail { citations: 6, excerpt: 8, diff: 16, edits: true, cautions: true, airy: true, all: false },
-    Detail { citations: 3, excerpt: 4, diff: 8, edits: false, cautions: true, airy: true, all: false },
-    Detail { citations: 3, excerpt: 2, diff: 6, edits: false, cautions: true, airy: false, all: false },
-    Detail { citations: 2, excerpt: 0, diff: 4, edits: false, cautions: false, airy: false, all: false },
+    Detail { citations: 6, excerpt: 8, missing: 4, diff: 16, edits: true, cautions: true, airy: true, all: false },
+    Detail { citations: 3, excerpt: 4, missing: 3, diff: 8, edits: false, cautions: true, airy: true, all: false },
+    Detail { citations: 3, excerpt: 2, missing: 2, diff: 6, edits: false, cautions: true, airy: false, all: false },
+    Detail { citations: 2, excerpt: 0, missing: 1, diff: 4, edits: false, cautions: false, airy: false, all: false },
 ];
 
 const EVERYTHING: Detail = Detail {
     citations: usize::MAX,
     excerpt: usize::MAX,
+    missing: usize::MAX,
     diff: usize::MAX,
     edits: true,
     cautions: true,

@@ -134,10 +134,13 @@ impl<'a> Sections<'a> {
             return;
         }
         self.heading();
-        for (n, missing) in self.diagnosis.missing.iter().enumerate() {
+        let missing = &self.diagnosis.missing;
+        let shown = missing.len().min(self.detail.missing);
+        for (n, missing) in missing.iter().take(shown).enumerate() {
             let label = if n == 0 { "MISSING" } else { "" };
-            self.entry(label, &format!("{} → {}", missing.evidence, missing.how_to_get_it), Style::Warning);
+            self.entry_hanging(label, 2, &format!("{} → {}", missing.evidence, missing.how_to_get_it), Style::Plain);
         }
+        self.more(missing.len() - shown, "gap");
     }
 
     /// What each probe met, and how long it all took.
