@@ -97,11 +97,10 @@ fn refused(error: &serde_yaml::Error, source: &str, scan: &Scan, problems: &mut 
     }
     // The loader reads events: it never follows an alias, names it more freely, and passes over tags and directives.
     // The rest is this parser's own limits.
-    let lenient = ["unknown anchor", "alphabetic or numeric", "directive", "indentation space", "limit"]
-        .iter()
-        .any(|kind| text.contains(kind));
+    let kinds = ["unknown anchor", "alphabetic or numeric", "directive", "indentation space", "limit", "invalid type"];
+    let lenient = kinds.iter().any(|kind| text.contains(kind));
     if lenient || has_tag(source) {
-        problems.push(format!("the file could not be checked: {text}"));
+        problems.push(format!("the file could not be checked around line {line}"));
         return None;
     }
     let explained = scan.unclosed.first().or_else(|| {

@@ -7,15 +7,19 @@ const MAX_DEPTH: usize = 32;
 
 /// A value in flow style.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(crate) enum Flow {
+    /// Nothing.
     Null,
+    /// One value.
     Scalar(String),
+    /// `[…]`
     List(Vec<Flow>),
+    /// `{…}`
     Map(Vec<(String, Flow)>),
 }
 
 /// Whether `text`, which begins with a bracket, closes it; then the rest after it.
-pub(super) fn balanced(text: &str) -> Option<&str> {
+pub(crate) fn balanced(text: &str) -> Option<&str> {
     let mut depth = 0usize;
     let mut at = 0;
     let mut fresh = true;
@@ -69,7 +73,7 @@ pub(super) fn has_stray_tab(text: &str) -> bool {
 }
 
 /// Reads a balanced flow value.
-pub(super) fn read(text: &str) -> Flow {
+pub(crate) fn read(text: &str) -> Flow {
     let mut reader = Reader { rest: text };
     reader.value(0)
 }

@@ -9,6 +9,8 @@ mod scan;
 mod tests;
 
 pub(crate) use check::check;
+pub(crate) use flow::{Flow, balanced, read as read_flow};
+pub(crate) use scalar::{key as split_key, quoted};
 
 /// One setting as it stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Single values: quoted, plain, and where a key ends.
 
 /// Text between quotes, and the rest of the line after the closing one.
-pub(super) struct Quoted<'a> {
-    pub(super) text: String,
-    pub(super) rest: &'a str,
+pub(crate) struct Quoted<'a> {
+    pub(crate) text: String,
+    pub(crate) rest: &'a str,
 }
 
 /// Reads a quoted scalar that begins `text`; none when it is not closed in it.
-pub(super) fn quoted(text: &str) -> Option<Quoted<'_>> {
+pub(crate) fn quoted(text: &str) -> Option<Quoted<'_>> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let mut out = String::new();
     let mut chars = text.char_indices().skip(1).peekable();
@@ -52,7 +52,7 @@ pub(super) fn is_blank(text: &str) -> bool {
 }
 
 /// Splits `key: value`; the value keeps its leading white space. None when the line has no key.
-pub(super) fn key(text: &str) -> Option<(String, &str)> {
+pub(crate) fn key(text: &str) -> Option<(String, &str)> {
     if text.starts_with(['"', '\'']) {
         let read = quoted(text)?;
         let after = read.rest.trim_start_matches([' ', '\t']).strip_prefix(':')?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{Collector, FileRead, Source, Trigger};
 use crate::yml::{self, Entry, Fault, Value};
-use crate::{Evidence, Parsed, parse_json};
+use crate::{Evidence, Parsed, parse_json, redact};
 
 /// What an agent reads and sends; the subject is the file's path.
 pub static COLLECTOR: Collector = Collector {
@@ -22,8 +22,24 @@ pub static COLLECTOR: Collector = Collector {
             .collect()
     },
     triggers: |engines| engines.iter().map(|engine| Trigger::Directory(engine.config_dir.clone())).collect(),
-    redact: |raw| raw,
+    redact,
 };
+
+/// Hides what may be secret, having judged the file as it stands on the node: what is hidden cannot be judged later.
+fn redact(raw: Vec<u8>) -> Vec<u8> {
+    redact::rewrite(&raw, |mut file: FileRead| {
+        let invalid = !file.cut && file.text.contains('\u{fffd}') && file.size != file.text.len() as u64;
+        let fault = if invalid { Some(not_utf8(&file.text)) } else { yml::check(&file.text).fault.map(SyntaxProblem::from) };
+        let judged = !file.cut && file.error.is_none();
+        file.text = redact::yml(&file.text);
+        Body { file, checked: judged.then_some(Check { fault }) }
+    })
+}
+
+fn not_utf8(text: &str) -> SyntaxProblem {
+    let line = text.lines().position(|line| line.contains('\u{fffd}')).map_or(1, |at| at + 1);
+    SyntaxProblem { line, column: None, key: None, message: "the file is not UTF-8".to_owned() }
+}
 
 /// A yml file, understood as far as it can be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

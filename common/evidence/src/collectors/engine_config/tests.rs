@@ -88,6 +88,13 @@ fn the_last_of_two_wins_but_not_before_7_0() {
 }
 
 #[test]
+fn a_number_too_long_to_be_one_is_a_value() {
+    let config = EngineConfig::from_text("x", "cluster.name: 41212450412470617030\n");
+    assert_eq!(config.fatal, None);
+    assert_eq!(config.get("cluster.name").unwrap().values, ["41212450412470617030"]);
+}
+
+#[test]
 fn a_cut_or_unreadable_file_is_not_judged() {
     let cut = r#"{"path":"/e.yml","text":"a: \"b","cut":true,"size":900000}"#;
     let parsed = EngineConfig::parse(cut.as_bytes(), "", 1);

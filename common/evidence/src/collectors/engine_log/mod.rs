@@ -24,7 +24,7 @@ pub static COLLECTOR: Collector = Collector {
             .collect()
     },
     triggers: |_| vec![Trigger::UnitJournal, Trigger::Every(Duration::from_secs(1))],
-    redact: |raw| raw,
+    redact: crate::redact::log_json,
 };
 
 /// What the log's end tells about the newest start in it.

@@ -24,7 +24,7 @@ pub static COLLECTOR: Collector = Collector {
         vec![(String::new(), Source::Journal { matches })]
     },
     triggers: |_| vec![],
-    redact: |raw| raw,
+    redact: crate::redact::journal_json,
 };
 
 /// One line of the journal.
