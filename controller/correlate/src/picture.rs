@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use common_evidence::Evidence;
-use common_model::{Body, Change, Endpoint, Envelope, EvidenceId, Failure, NodeName, Probe, Timestamp};
+use common_model::{Body, Change, Endpoint, Envelope, EvidenceId, Failure, FailureReason, NodeName, Probe, Timestamp};
 
 /// Everything known about one endpoint and the nodes as of [`Picture::at`].
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +104,7 @@ impl<T> Reading<T> {
 
 impl NodePicture {
     /// The one piece of evidence of this kind, about `subject`.
-    pub fn one<T: Evidence>(&self, subject: &str) -> Reading<T> {
+    pub fn one<T: Evidence + Default + PartialEq>(&self, subject: &str) -> Reading<T> {
         self.evidence
             .iter()
             .rev()
@@ -113,7 +113,7 @@ impl NodePicture {
     }
 
     /// All evidence of this kind that was read, oldest first.
-    pub fn all<T: Evidence>(&self) -> Vec<Cited<T>> {
+    pub fn all<T: Evidence + Default + PartialEq>(&self) -> Vec<Cited<T>> {
         self.evidence
             .iter()
             .filter(|envelope| envelope.kind.as_str() == T::KIND)
@@ -133,10 +133,15 @@ impl NodePicture {
     }
 }
 
-fn read<T: Evidence>(envelope: &Envelope) -> Reading<T> {
+fn read<T: Evidence + Default + PartialEq>(envelope: &Envelope) -> Reading<T> {
     match &envelope.body {
         Body::Raw(raw) => {
             let parsed = T::parse(raw, &envelope.subject, envelope.schema);
+            // An empty value of which nothing was understood must not pass for an empty host.
+            if !parsed.problems.is_empty() && parsed.value == T::default() {
+                let message = parsed.problems.join("; ");
+                return Reading::Failed(envelope.id(), Failure { reason: FailureReason::Other, message });
+            }
             Reading::Known(Cited {
                 id: envelope.id(),
                 subject: envelope.subject.clone(),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use common_evidence::collectors::sockets::{Listener, Sockets};
 use common_model::diagnosis::{Citation, MissingEvidence};
 use common_model::{Certainty, Change, NodeName, Symptom, Timestamp};
-use controller_correlate::changes::attribute;
+use controller_correlate::changes::timeline;
 use controller_correlate::{Cited, EngineView, Filters, Found, FoundBy, NodePicture, Picture, Target};
 
 use crate::cite;
@@ -24,6 +24,7 @@ pub struct Case<'a> {
     /// The packet filters of the node, if any was read.
     pub filters: Option<Filters>,
     target: Target<'a>,
+    changes: Vec<Change>,
     engines: Option<Vec<EngineView>>,
     chosen: Option<usize>,
 }
@@ -36,7 +37,8 @@ impl<'a> Case<'a> {
         let engines = target.found().and_then(|found| EngineView::all(found.node));
         let chosen = engines.as_deref().and_then(|engines| EngineView::choose(engines, picture.endpoint.port));
         let filters = target.found().and_then(|found| Filters::of(found.node));
-        Self { picture, wire, filters, target, engines, chosen }
+        let changes = target.found().map(|found| timeline(found.node)).unwrap_or_default();
+        Self { picture, wire, filters, target, changes, engines, chosen }
     }
 
     /// The node meant, and how it was told.
@@ -196,10 +198,7 @@ impl<'a> Case<'a> {
 
     /// The newest entry of the node's change log that passes `explains`, told with who did it where that is known.
     pub fn newest_change(&self, explains: impl Fn(&Change) -> bool) -> Option<Change> {
-        let node = self.node()?;
-        let mut changes: Vec<&Change> = node.changes.iter().filter(|change| explains(change)).collect();
-        changes.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
-        changes.last().map(|change| attribute::attributed(change, node))
+        self.changes.iter().rev().find(|change| explains(change)).cloned()
     }
 
     /// Certain, unless what the client sees does not fit a socket that refuses.

@@ -10,6 +10,8 @@ mod packet;
 mod path;
 mod quote;
 mod start;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use common_model::Diagnosis;

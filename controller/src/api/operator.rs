@@ -6,8 +6,7 @@ use common_model::diagnosis::Citation;
 use common_model::text::printable_line;
 use common_model::{Body, Change, Envelope, NodeName, Timestamp};
 use common_tls::{Identity, OperatorName, Role};
-use controller_correlate::changes::attribute::attributed;
-use controller_correlate::changes::coalesce;
+use controller_correlate::changes::timeline;
 use proto::v1;
 use proto::v1::operator_server::Operator;
 use serde::Serialize;
@@ -177,12 +176,9 @@ fn newest_changes(core: &Core, node: Option<NodeName>, since: Timestamp, limit: 
     };
     let mut changes = Vec::new();
     for node in nodes {
-        let picture = core.picture(&node)?;
-        let mut new = picture.changes.clone();
+        let mut new = timeline(&core.picture(&node)?);
         new.retain(|change| change.at >= since);
-        let mut new = coalesce(new);
-        let new = new.split_off(new.len().saturating_sub(limit));
-        changes.extend(new.iter().map(|change| attributed(change, &picture)));
+        changes.extend(new.split_off(new.len().saturating_sub(limit)));
     }
     changes.sort_by(|a, b| (a.at, &a.node, &a.id).cmp(&(b.at, &b.node, &b.id)));
     Ok(changes.split_off(changes.len().saturating_sub(limit)))

@@ -51,22 +51,23 @@ const FIREWALL: &[&str] = &[
 ];
 const PACKAGERS: &[&str] = &["apt", "apt-get", "aptitude", "dpkg", "yum", "dnf", "rpm", "zypper", "unattended-upgrade"];
 
-/// The change, with `who` and `how` filled in where a line of the node's journal or its package manager's log tells.
-pub fn attributed(change: &Change, node: &NodePicture) -> Change {
-    let mut change = change.clone();
-    if change.who.is_some() || change.how.is_some() {
-        return change;
+/// The changes, with `who` and `how` filled in where a line of the node's journal or its package manager's log tells.
+pub fn attributed(mut changes: Vec<Change>, node: &NodePicture) -> Vec<Change> {
+    let mut journal = node.all::<JournalLine>();
+    journal.retain(|line| matches!(line.value.tells, Some(Tells::Sudo { .. })));
+    journal.sort_by_key(|line| line.value.at);
+    let packages = node.all::<Packages>();
+    for change in changes.iter_mut().filter(|change| change.who.is_none() && change.how.is_none()) {
+        if let Some((who, how, id)) = by_sudo(change, &journal) {
+            change.who = Some(who);
+            change.how = Some(how);
+            push(&mut change.evidence, id);
+        } else if let Some((how, id)) = by_package_manager(change, &packages) {
+            change.how = Some(how);
+            push(&mut change.evidence, id);
+        }
     }
-    let journal = node.all::<JournalLine>();
-    if let Some((who, how, id)) = by_sudo(&change, &journal) {
-        change.who = Some(who);
-        change.how = Some(how);
-        push(&mut change.evidence, id);
-    } else if let Some((how, id)) = by_package_manager(&change, &node.all::<Packages>()) {
-        change.how = Some(how);
-        push(&mut change.evidence, id);
-    }
-    change
+    changes
 }
 
 fn push(evidence: &mut Vec<EvidenceId>, id: EvidenceId) {
@@ -75,10 +76,9 @@ fn push(evidence: &mut Vec<EvidenceId>, id: EvidenceId) {
     }
 }
 
+/// The newest command before the change that can have made it. `journal` is in order of time.
 fn by_sudo(change: &Change, journal: &[Cited<JournalLine>]) -> Option<(String, String, EvidenceId)> {
-    let mut lines: Vec<&Cited<JournalLine>> = journal.iter().collect();
-    lines.sort_by_key(|line| line.value.at);
-    lines.into_iter().rev().find_map(|line| {
+    journal.iter().rev().find_map(|line| {
         let Some(Tells::Sudo { user, command }) = &line.value.tells else { return None };
         let window = window(change, command)?;
         let fits = line.value.at <= change.at.plus_millis(SLACK_MS) && change.at.millis_since(line.value.at) <= window;

@@ -18,6 +18,8 @@ use common_model::{Body, Change, Envelope, Timestamp};
 
 pub use coalesce::coalesce;
 
+use crate::picture::NodePicture;
+
 /// The changes that `next` shows against `previous`, the newest envelope of the same node, kind and subject before it (for
 /// events: always none). The first envelope of a state ever seen changes nothing.
 pub fn between(previous: Option<&Envelope>, next: &Envelope) -> Vec<Change> {
@@ -36,6 +38,11 @@ pub fn between(previous: Option<&Envelope>, next: &Envelope) -> Vec<Change> {
     let pair = Pair { previous, next };
     let drafts = kinds.iter().flat_map(|changes| changes(&pair));
     drafts.enumerate().map(|(index, draft)| pair.change(index, draft)).collect()
+}
+
+/// The change log of a node as people read it: in order of time, each happening once, with who did it where the node's records tell.
+pub fn timeline(node: &NodePicture) -> Vec<Change> {
+    attribute::attributed(coalesce(node.changes.clone()), node)
 }
 
 /// Two consecutive envelopes of one node, kind and subject.

@@ -7,7 +7,7 @@ mod tests;
 
 use common_evidence::collectors::sockets::Listener;
 use common_model::change::Topic;
-use common_model::{Certainty, Change, Stage, Symptom, Timestamp};
+use common_model::{Certainty, Change, Stage, Timestamp};
 use controller_correlate::{EngineView, Running};
 use serde_json::json;
 
@@ -88,9 +88,8 @@ fn supported(case: &Case<'_>, engine: &EngineView, listeners: &[&Listener], port
     };
     let elsewhere = format!("{} listens on {list}", engine.title());
     let started = engine.started_at();
-    let agrees = holder.is_some() || !case.wire.connected().is_some_and(|probe| probe.outcome == Symptom::Ok);
     Finding::supported(Support {
-        certainty: if agrees { Certainty::Certain } else { Certainty::Likely },
+        certainty: Certainty::Certain,
         blocks: Blocks::Now,
         node: Some(engine.node.clone()),
         sentence: format!(

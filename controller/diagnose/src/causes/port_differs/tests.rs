@@ -2,7 +2,7 @@
 
 use common_model::change::ChangedItem;
 use common_model::probe::HttpAnswer;
-use common_model::{Diagnosis, Probe};
+use common_model::{Diagnosis, Probe, Symptom};
 use controller_correlate::testing::{
     AT, Node, PID, STARTED, YML, answered, asking, foreign, http, listener, picture, probe,
 };

@@ -1,0 +1,204 @@
+//! What holds for every picture: the same picture gives the same verdict, broken evidence breaks nothing, and less evidence never
+//! makes another cause certain.
+
+use std::collections::BTreeSet;
+
+use common_evidence::collectors::sockets::Listener;
+use common_model::probe::HttpAnswer;
+use common_model::{Body, Certainty, Diagnosis, Probe, Symptom};
+use controller_correlate::testing::{AT, Node, STARTED, answered, foreign, http, picture, probe, tls};
+use controller_correlate::{Picture, Reading};
+use serde_json::json;
+
+use crate::diagnose;
+
+const FAILED_AT: common_model::Timestamp = common_model::Timestamp(AT.0 - 480_000);
+
+/// One picture of each of the main causes, by its id.
+fn scenes() -> Vec<(&'static str, Picture)> {
+    let refused = || vec![probe(Symptom::Refused)];
+    let drop = json!({"nftables": [
+        {"table": {"family": "inet", "name": "filter", "handle": 1}},
+        {"chain": {"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
+    ]});
+    let check = "bootstrap check failure [1] of [1]: max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]";
+    let failing = Node::new()
+        .sysctl("vm.max_map_count", "65530")
+        .starting(FAILED_AT.plus_millis(-5000))
+        .stderr(FAILED_AT.plus_millis(-200), "ERROR: [1] bootstrap checks failed. You must address the points described in the following [1] lines before starting Elasticsearch.")
+        .stderr(FAILED_AT.plus_millis(-100), check)
+        .failed(FAILED_AT, 78);
+    let secured =
+        Probe { connected: true, http: Some(http(HttpAnswer::Empty)), tls: Some(tls()), ..probe(Symptom::Eof) };
+    let loopback = Node::new()
+        .yml("cluster.name: es\n", STARTED.plus_millis(-1000))
+        .listening(&["[::1]:9200", "[::ffff:127.0.0.1]:9200"]);
+    let moved = Node::new()
+        .yml("network.host: 0.0.0.0\nhttp.port: 9201\n", STARTED.plus_millis(-1000))
+        .listening(&["[::]:9201", "[::]:9300"]);
+    vec![
+        ("not-running", picture(Node::new().stopped(FAILED_AT), refused())),
+        ("bound-to-loopback", picture(loopback, refused())),
+        ("port-differs", picture(moved, refused())),
+        ("host-firewall", picture(Node::new().nft(drop), vec![probe(Symptom::Timeout)])),
+        ("bootstrap-check", picture(failing, refused())),
+        ("https-required", picture(Node::new(), vec![secured])),
+        ("healthy", picture(Node::new(), vec![answered(200)])),
+    ]
+}
+
+fn edited(picture: &Picture, edit: impl Fn(&mut Vec<common_model::Envelope>)) -> Picture {
+    let mut picture = picture.clone();
+    picture.nodes.values_mut().for_each(|node| edit(&mut node.evidence));
+    picture
+}
+
+fn kinds(picture: &Picture) -> BTreeSet<(String, String)> {
+    let envelopes = picture.nodes.values().flat_map(|node| &node.evidence);
+    envelopes.map(|envelope| (envelope.kind.to_string(), envelope.subject.clone())).collect()
+}
+
+/// With less evidence the verdict may get weaker, never certain of something else.
+fn weaker(cause: &str, diagnosis: &Diagnosis, without: &str) {
+    let verdict = &diagnosis.verdict;
+    let same = verdict.cause.as_str() == cause;
+    assert!(same || verdict.certainty != Certainty::Certain, "{cause} without {without}: {verdict:#?}");
+}
+
+#[test]
+fn every_scene_is_certain_and_says_so_twice() {
+    for (cause, picture) in scenes() {
+        let (first, second) = (diagnose(&picture), diagnose(&picture));
+        assert_eq!(
+            (first.verdict.cause.as_str(), first.verdict.certainty),
+            (cause, Certainty::Certain),
+            "{:#?}",
+            first.verdict
+        );
+        assert_eq!(serde_json::to_string(&first).unwrap(), serde_json::to_string(&second).unwrap());
+    }
+}
+
+#[test]
+fn every_id_that_is_cited_is_quoted() {
+    for (cause, picture) in scenes() {
+        let diagnosis = diagnose(&picture);
+        let quoted: BTreeSet<&str> = diagnosis.evidence.iter().map(|cited| cited.id.as_str()).collect();
+        let links = diagnosis.verdict.chain.iter().flat_map(|link| &link.evidence);
+        let stages = diagnosis.path.iter().flat_map(|stage| &stage.evidence);
+        let ruled_out = diagnosis.ruled_out.iter().flat_map(|out| &out.evidence);
+        for id in links.chain(stages).chain(ruled_out) {
+            assert!(quoted.contains(id.as_str()), "{cause}: {id}");
+        }
+        assert!(
+            diagnosis.evidence.iter().all(|cited| !cited.excerpt.is_empty() && !cited.source.is_empty()),
+            "{cause}"
+        );
+    }
+}
+
+#[test]
+fn taking_evidence_away_never_makes_another_cause_certain() {
+    for (cause, picture) in scenes() {
+        let kinds: Vec<_> = kinds(&picture).into_iter().collect();
+        for (kind, subject) in &kinds {
+            let gone = |held: &common_model::Envelope| held.kind.as_str() == kind && held.subject == *subject;
+            weaker(cause, &diagnose(&edited(&picture, |all| all.retain(|held| !gone(held)))), kind);
+            for (other, of) in &kinds {
+                let both =
+                    |held: &common_model::Envelope| gone(held) || (held.kind.as_str() == other && held.subject == *of);
+                weaker(
+                    cause,
+                    &diagnose(&edited(&picture, |all| all.retain(|held| !both(held)))),
+                    &format!("{kind} and {other}"),
+                );
+            }
+        }
+        weaker(cause, &diagnose(&edited(&picture, Vec::clear)), "anything");
+    }
+}
+
+#[test]
+fn broken_evidence_breaks_nothing() {
+    for (cause, picture) in scenes() {
+        for (kind, subject) in kinds(&picture) {
+            for broken in [&b""[..], b"{", b"\xff\xfe\x00", b"null", b"7"] {
+                let garbled = edited(&picture, |all| {
+                    for held in all.iter_mut().filter(|held| held.kind.as_str() == kind && held.subject == subject) {
+                        held.body = Body::Raw(broken.to_vec());
+                    }
+                });
+                weaker(cause, &diagnose(&garbled), &format!("{kind} garbled as {:?}", String::from_utf8_lossy(broken)));
+            }
+            let cut = edited(&picture, |all| {
+                for held in all.iter_mut().filter(|held| held.kind.as_str() == kind) {
+                    if let Body::Raw(raw) = &mut held.body {
+                        raw.truncate(raw.len() / 2);
+                    }
+                }
+            });
+            weaker(cause, &diagnose(&cut), &format!("half of {kind}"));
+        }
+    }
+}
+
+#[test]
+fn stale_evidence_is_never_certain_of_the_node() {
+    for (cause, picture) in scenes().into_iter().filter(|(cause, _)| !matches!(*cause, "https-required" | "healthy")) {
+        let mut picture = picture;
+        for node in picture.nodes.values_mut() {
+            node.agent.online = false;
+            node.agent.confirmed_at = Some(AT.plus_millis(-600_000));
+            node.agent.last_seen = node.agent.confirmed_at;
+        }
+        let diagnosis = diagnose(&picture);
+        assert_ne!(diagnosis.verdict.certainty, Certainty::Certain, "{cause}");
+        assert!(
+            diagnosis.missing.iter().any(|missing| missing.evidence.contains("last heard")),
+            "{cause}: {:?}",
+            diagnosis.missing
+        );
+    }
+}
+
+#[test]
+fn a_probe_that_answers_outweighs_every_static_rule() {
+    for (cause, picture) in scenes() {
+        let answered = Picture { probes: vec![answered(200)], ..picture };
+        assert_eq!(diagnose(&answered).verdict.cause.as_str(), "healthy", "{cause}");
+    }
+}
+
+#[test]
+fn an_answer_of_another_engine_elsewhere_does_not_count_for_this_vantage() {
+    let here = Probe { vantage: "here".to_owned(), source: Some("10.0.0.9".parse().unwrap()), ..answered(200) };
+    let diagnosis = diagnose(&picture(Node::new().listening(&["[::1]:9200"]), vec![here, probe(Symptom::Refused)]));
+    assert_ne!(diagnosis.verdict.cause.as_str(), "healthy", "{:#?}", diagnosis.verdict);
+}
+
+#[test]
+fn hostile_text_reaches_no_sentence_unescaped() {
+    let hostile = Listener { ..foreign("[::]:9200", "\u{1b}[2Jevil\u{202e}", "x\u{1b}]0;y.service") };
+    let node = Node::new()
+        .yml("network.host: 0.0.0.0\nhttp.port: \"9201\\u001b[2J\"\n", STARTED.plus_millis(-1000))
+        .listeners(vec![hostile]);
+    let diagnosis = diagnose(&picture(node, vec![probe(Symptom::Refused)]));
+    let sentences = [&diagnosis.verdict.sentence].into_iter().chain(diagnosis.path.iter().map(|stage| &stage.sentence));
+    let excerpts = diagnosis.evidence.iter().flat_map(|cited| [&cited.excerpt, &cited.source]);
+    let ruled_out = diagnosis.ruled_out.iter().map(|out| &out.because);
+    for text in sentences.chain(excerpts).chain(ruled_out) {
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
+    }
+}
+
+#[test]
+fn a_source_that_could_not_be_read_is_a_gap_not_an_absence() {
+    use common_evidence::collectors::sockets::Sockets;
+
+    let node = Node::new().denied::<Sockets>("");
+    assert!(matches!(node.evidence().iter().rev().map(|held| &held.body).next(), Some(Body::Failed(_))));
+    let diagnosis = diagnose(&picture(node, vec![probe(Symptom::Refused)]));
+    assert_eq!(diagnosis.verdict.certainty, Certainty::Undetermined, "{:#?}", diagnosis.verdict);
+    let reading: Reading<Sockets> = Node::new().build().one("");
+    assert!(reading.known().is_some());
+}
