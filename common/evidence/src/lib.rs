@@ -8,6 +8,7 @@ pub mod collectors;
 pub mod command;
 pub mod engine;
 pub mod firewall;
+mod local_time;
 pub mod redact;
 pub mod settings;
 pub mod source;

@@ -60,6 +60,28 @@ pub fn log_json(raw: Vec<u8>) -> Vec<u8> {
     })
 }
 
+/// Keeps of the files that set kernel settings only what sets kernel settings: a link may lead anywhere.
+pub fn sysctl_files_json(raw: Vec<u8>) -> Vec<u8> {
+    rewrite(&raw, |mut files: Vec<FileRead>| {
+        for file in &mut files {
+            let lines: Vec<String> = file.text.split('\n').map(sysctl_line).collect();
+            file.text = lines.join("\n");
+        }
+        files
+    })
+}
+
+fn sysctl_line(line: &str) -> String {
+    let trimmed = line.trim();
+    if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+        return text(line);
+    }
+    let name = trimmed.split_once('=').map_or(trimmed, |(name, _)| name).trim();
+    let letters = |c: char| c.is_ascii_alphanumeric() || "._-/*".contains(c);
+    let is_name = name.contains(['.', '/']) && name.chars().all(letters);
+    if is_name && (trimmed.contains('=') || name.starts_with('-')) { text(line) } else { HIDDEN.to_owned() }
+}
+
 /// Removes secrets from one line of `journalctl -o json`.
 pub fn journal_json(raw: Vec<u8>) -> Vec<u8> {
     rewrite(&raw, |fields: Map<String, Value>| {

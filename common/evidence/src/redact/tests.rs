@@ -229,6 +229,17 @@ fn bytes_that_are_no_utf8_are_the_fault() {
 }
 
 #[test]
+fn a_link_among_the_sysctl_files_gives_nothing_away() {
+    let shadow = "root:$6$hunter2:19000:0:99999:7:::\n# x\nvm.max_map_count = 262144\nalice\n";
+    let output = redacted(
+        &crate::collectors::sysctl_files::COLLECTOR,
+        &json!([{"path": "/etc/sysctl.d/x.conf", "text": shadow}]),
+    );
+    assert!(!output.contains("hunter2") && !output.contains("alice"), "{output}");
+    assert!(output.contains("vm.max_map_count = 262144"));
+}
+
+#[test]
 fn what_is_not_understood_is_not_let_through() {
     for collector in [&engine_config::COLLECTOR, &engine_log::COLLECTOR, &journal::COLLECTOR, &processes::COLLECTOR] {
         assert_eq!((collector.redact)(b"password: hunter2".to_vec()), HIDDEN.as_bytes());

@@ -1,10 +1,11 @@
 //! Splits a log into entries: the plain form, and the JSON forms of version 7 (`_server.json`) and of ECS.
 
+use common_model::Timestamp;
 use jiff::civil::DateTime;
 use serde_json::Value;
 
 use super::LogLine;
-use common_model::Timestamp;
+use crate::local_time;
 
 /// An entry whose time, in the plain form, still lacks its zone.
 #[derive(Debug)]
@@ -30,6 +31,19 @@ pub(super) fn split(text: &str) -> Vec<Undated> {
         }
     }
     entries
+}
+
+/// Dates every entry of the plain form; returns why it could not.
+pub(super) fn date(entries: &mut [Undated], modified_ms: i64) -> Option<String> {
+    let last = entries.iter().rev().find_map(|entry| entry.local)?;
+    let Some(offset) = local_time::offset_ms(last, modified_ms) else {
+        return Some("the times in the log cannot be told: the file's own time fits no time zone".to_owned());
+    };
+    for entry in entries {
+        let utc = entry.local.and_then(local_time::as_utc_ms);
+        entry.line.at = entry.line.at.or(utc.map(|ms| Timestamp(ms.saturating_sub(offset))));
+    }
+    None
 }
 
 /// `[2026-11-20T23:53:35,521][INFO ][o.e.n.Node               ] [h7] message`; the node's name may be missing.

@@ -1,7 +1,6 @@
 //! The end of the engine's own log file. Recent versions put start-up failures only there.
 
 mod entries;
-mod zone;
 
 use std::time::Duration;
 
@@ -71,7 +70,7 @@ impl Evidence for EngineLog {
     fn parse(raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
         let Parsed { value: file, mut problems } = parse_json::<FileRead>(raw);
         let mut lines = entries::split(&file.text);
-        problems.extend(zone::date(&mut lines, file.modified_ms));
+        problems.extend(entries::date(&mut lines, file.modified_ms));
         let last_line_at = lines.iter().rev().find_map(|entry| entry.line.at);
         let lines: Vec<LogLine> = lines.into_iter().map(|entry| entry.line).collect();
         let (start, start_seen) = newest_start(&lines);
