@@ -112,6 +112,25 @@ fn enforced_bootstrap_checks_fail_for_real() {
 }
 
 #[test]
+fn elasticsearch_8_gives_the_reason_of_a_failed_start_in_its_log_only() {
+    let host = Host::boot("es8").unwrap();
+    let engine = Engine::Elasticsearch8;
+    engine.run_healthy(&host).unwrap();
+    engine.stop(&host).unwrap();
+    assert_eq!(connect(&host, 9200), Connect::Refused);
+
+    let yml = engine.healthy_yml() + "bootstrap.memory_lock: true\n";
+    let enforced = "cluster.initial_master_nodes: [\"node-1\"]\n";
+    engine.set_yml(&host, &yml.replace("discovery.type: single-node\n", enforced)).unwrap();
+    assert!(!engine.start(&host).unwrap().success());
+    let journal = engine.journal(&host).unwrap();
+    assert!(journal.contains("died while starting up, with exit code 78"), "{journal}");
+    assert!(!journal.contains("memory locking"), "{journal}");
+    let log = host.read(&engine.log_path("lab")).unwrap();
+    assert!(log.contains("memory locking requested"), "{log}");
+}
+
+#[test]
 fn a_host_that_is_switched_off_keeps_its_disk() {
     let host = Host::boot("power").unwrap();
     host.write("/root/note", "kept").unwrap();

@@ -1,4 +1,4 @@
-//! `lab NAME [elasticsearch|opensearch]`: boots a lab host, with a healthy
+//! `lab NAME [elasticsearch|elasticsearch8|opensearch]`: boots a lab host, with a healthy
 //! engine if one is named, and keeps it until interrupted.
 
 use std::io::{Write, stdout};
@@ -12,10 +12,10 @@ fn main() -> Result<()> {
     let (name, engine) = match arguments.as_slice() {
         [name] => (name, None),
         [name, engine] => {
-            let known = Engine::ALL.into_iter().find(|known| known.name() == engine);
+            let known = Engine::ALL.into_iter().find(|known| format!("{known:?}").eq_ignore_ascii_case(engine));
             (name, Some(known.with_context(|| format!("no engine {engine}"))?))
         }
-        _ => bail!("usage: lab NAME [elasticsearch|opensearch]"),
+        _ => bail!("usage: lab NAME [elasticsearch|elasticsearch8|opensearch]"),
     };
     let host = Host::boot(name)?;
     if let Some(engine) = engine {

@@ -14,6 +14,7 @@ use super::engine::Scheme;
 use super::{Engine, Host};
 
 static ELASTICSEARCH: Mutex<Option<Host>> = Mutex::new(None);
+static ELASTICSEARCH_8: Mutex<Option<Host>> = Mutex::new(None);
 static OPENSEARCH: Mutex<Option<Host>> = Mutex::new(None);
 
 /// A healthy node, nobody else's until this is dropped.
@@ -30,6 +31,7 @@ pub struct Lease {
 pub fn node(engine: Engine) -> Result<Lease> {
     let (slot, name) = match engine {
         Engine::Elasticsearch => (&ELASTICSEARCH, "shared-es"),
+        Engine::Elasticsearch8 => (&ELASTICSEARCH_8, "shared-es8"),
         Engine::OpenSearch => (&OPENSEARCH, "shared-os"),
     };
     let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);

@@ -52,6 +52,9 @@ pub(super) fn compile(name: &str, source: &str, lib: &Path, classes: &Path) -> R
 /// Adds a directory of classes to a jar, in place of those of the same names;
 /// makes the jar if there is none.
 pub(super) fn add_to_jar(classes: &Path, jar: &Path) -> Result<()> {
+    if let Some(directory) = jar.parent() {
+        fs::create_dir_all(directory)?;
+    }
     let tool = java::home()?.join("bin/jar");
     let mode = if jar.exists() { "--update" } else { "--create" };
     command::check(

@@ -28,6 +28,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 pub enum Engine {
     /// Elasticsearch 7.17, without TLS and users.
     Elasticsearch,
+    /// Elasticsearch 8.17: a launcher with the server as its child. Its journal
+    /// does not say why a start failed, only its log file does.
+    Elasticsearch8,
     /// OpenSearch 2.19 with its security plugin.
     OpenSearch,
 }
@@ -43,7 +46,7 @@ pub enum Scheme {
 
 impl Engine {
     /// Every engine the lab can install.
-    pub const ALL: [Self; 2] = [Self::Elasticsearch, Self::OpenSearch];
+    pub const ALL: [Self; 3] = [Self::Elasticsearch, Self::Elasticsearch8, Self::OpenSearch];
 
     /// The name of its package, user, unit and directories.
     #[must_use]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::compile::{self, Source};
-use super::spec::{COMMON_FILES, COMMON_SOURCES, OPEN_FILES_CHECK};
+use super::spec::{COMMON_FILES, OPEN_FILES_CHECK};
 use super::{Engine, maven};
 use crate::lab::{cache, command, java};
 
@@ -53,20 +53,22 @@ impl Contents {
         let spec = engine.spec();
         let java_home = java::home()?;
         let ceiling = compile::open_files_ceiling()?;
+        let ceiling_text = ceiling.unwrap_or_default().to_string();
+        let java_text = java_home.to_string_lossy();
+        let last_words = [
+            ("@NAME@", spec.name),
+            ("@TITLE@", spec.title),
+            ("@VERSION@", spec.version),
+            ("@CEILING@", ceiling_text.as_str()),
+            ("@JAVA_HOME@", &java_text),
+        ];
+        // An engine's words may hold the general ones.
         let fill = |text: &str| {
-            text.replace("@NAME@", spec.name)
-                .replace("@TITLE@", spec.title)
-                .replace("@VERSION@", spec.version)
-                .replace("@VENDOR@", spec.vendor)
-                .replace("@ENV@", spec.environment)
-                .replace("@PROPERTY@", spec.property)
-                .replace("@DESCRIPTOR@", spec.descriptor)
-                .replace("@START_TIMEOUT@", spec.start_timeout)
-                .replace("@CEILING@", &ceiling.unwrap_or_default().to_string())
-                .replace("@JAVA_HOME@", &java_home.to_string_lossy())
+            let words = spec.words.iter().chain(&last_words);
+            words.fold(text.to_owned(), |text, (word, meaning)| text.replace(word, meaning))
         };
-        let files = COMMON_FILES.iter();
-        let sources = COMMON_SOURCES.iter().chain(ceiling.map(|_| &OPEN_FILES_CHECK));
+        let files = COMMON_FILES.iter().chain(spec.files);
+        let sources = spec.sources.iter().chain(ceiling.map(|_| &OPEN_FILES_CHECK));
         Ok(Self {
             files: files.map(|(path, text)| (fill(path), fill(text))).collect(),
             sources: sources.map(|source| (*source, fill(source.text))).collect(),

@@ -28,6 +28,8 @@ class BootstrapChecks$FileDescriptorCheck implements BootstrapCheck {
             "max file descriptors [%d] for @NAME@ process is too low, increase to at least [%d]", count, limit));
     }
 
+    @CHECK_MEMBERS@
+
     long getMaxFileDescriptorCount() {
         return ProcessProbe.getInstance().getMaxFileDescriptorCount();
     }
