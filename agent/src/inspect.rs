@@ -5,10 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use agent_sources::{Reader, Reading, recent};
 use anyhow::bail;
 use common_evidence::collectors::engines::{self, Engines};
+use common_evidence::collectors::journal;
 use common_evidence::engine::EngineRef;
 use common_evidence::{ALL, Collector, Evidence, Source};
 use common_model::text::{printable, printable_line};
-use common_model::{Body, Failure, FailureReason};
+use common_model::{Body, Class, Failure, FailureReason};
 use common_tls::Credentials;
 
 use crate::config::ConfigFile;
@@ -39,18 +40,33 @@ pub(crate) async fn status(config: anyhow::Result<ConfigFile>) -> anyhow::Result
             writeln!(out, "not joined, or not readable by this user: {}\n", printable_line(&format!("{error:#}")))?
         }
     }
-    let reads = read_all(|_| true).await;
-    let subject_width = reads.iter().map(|read| read.subject.chars().count()).max().unwrap_or(0).clamp(7, 60);
+    let rows = rows(&read_all(|_| true).await);
+    let subject_width = rows.iter().map(|(_, subject, _)| subject.chars().count()).max().unwrap_or(0).clamp(7, 60);
     writeln!(out, "{:<14} {:<subject_width$} RESULT", "KIND", "SUBJECT")?;
-    for read in reads {
-        let result = match &read.body {
-            Body::Raw(raw) => format!("{} bytes", raw.len()),
-            Body::Failed(Failure { reason, message }) => format!("{}: {}", word(*reason), printable_line(message)),
-            Body::Gone => "gone".to_owned(),
-        };
-        writeln!(out, "{:<14} {:<subject_width$} {result}", read.collector.kind, printable_line(&read.subject))?;
+    for (kind, subject, result) in rows {
+        writeln!(out, "{kind:<14} {subject:<subject_width$} {result}")?;
     }
     Ok(())
+}
+
+/// Kind, subject and result of each read; the lines of the journal are one row.
+fn rows(reads: &[Read]) -> Vec<(&'static str, String, String)> {
+    let (events, states): (Vec<&Read>, Vec<&Read>) =
+        reads.iter().partition(|read| read.collector.class == Class::Event);
+    let lines = events.iter().filter(|read| matches!(read.body, Body::Raw(_))).count();
+    let failed = events.iter().filter(|read| matches!(read.body, Body::Failed(_)));
+    let mut rows: Vec<_> = states.iter().chain(failed).map(|read| row(read)).collect();
+    rows.push((journal::COLLECTOR.kind, String::new(), format!("{lines} lines of the past")));
+    rows
+}
+
+fn row(read: &Read) -> (&'static str, String, String) {
+    let result = match &read.body {
+        Body::Raw(raw) => format!("{} bytes", raw.len()),
+        Body::Failed(Failure { reason, message }) => format!("{}: {}", word(*reason), printable_line(message)),
+        Body::Gone => "gone".to_owned(),
+    };
+    (read.collector.kind, printable_line(&read.subject), result)
 }
 
 /// Prints the redacted bytes of these kinds: to a terminal with control characters made visible, else exactly.
@@ -96,7 +112,7 @@ async fn read_all(wanted: impl Fn(&str) -> bool) -> Vec<Read> {
     for collector in ALL.iter().filter(|collector| wanted(collector.kind)) {
         for (subject, source) in (collector.sources)(&engines) {
             match source {
-                Source::Journal { matches } => reads.extend(journal(collector, &matches).await),
+                Source::Journal { matches } => reads.extend(read_journal(collector, &matches).await),
                 source => {
                     let read = read(&reader, &source).await;
                     reads.push(Read { collector, subject, body: draft::redacted(collector, read) });
@@ -121,7 +137,7 @@ async fn read(reader: &Reader, source: &Source) -> Result<Vec<u8>, Failure> {
     }
 }
 
-async fn journal(collector: &'static Collector, matches: &[String]) -> Vec<Read> {
+async fn read_journal(collector: &'static Collector, matches: &[String]) -> Vec<Read> {
     match recent(matches).await {
         Ok(entries) => entries
             .into_iter()

@@ -1,8 +1,8 @@
 //! `dialtone-agent join`: from a token to credentials and configuration on disk.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::Path;
 
 use agent_sources::Reader;
@@ -55,8 +55,12 @@ fn check_writable(config_path: &Path, config: &ConfigFile) -> anyhow::Result<()>
     let Some(directory) = config_path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
         bail!("{} is no place for a configuration; give --config /DIRECTORY/FILE", config_path.display());
     };
-    for directory in [directory, config.state_dir.as_path()] {
-        fs::create_dir_all(directory)
+    // The package makes both; the state is nobody else's business.
+    for (directory, mode) in [(directory, 0o755), (config.state_dir.as_path(), 0o700)] {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(directory)
             .and_then(|()| tempfile_in(directory))
             .with_context(|| format!("cannot write to {}: run this as root", directory.display()))?;
     }
