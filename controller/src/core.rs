@@ -90,7 +90,6 @@ impl From<EvidenceLogError> for Status {
     fn from(error: EvidenceLogError) -> Self {
         match &error {
             EvidenceLogError::Store(error) => of_store(error),
-            EvidenceLogError::TooManyStates(_) => Status::resource_exhausted(error.to_string()),
             EvidenceLogError::Encode(_) => internal(&error),
         }
     }

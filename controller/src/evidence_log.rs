@@ -6,19 +6,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common_model::{Change, Class, Envelope, Incarnation, NodeName, Timestamp};
+use common_model::{Body, Change, Class, Envelope, Incarnation, NodeName, Timestamp};
 use controller_correlate::changes;
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
 use prost::Message;
 use proto::v1;
 use serde::{Deserialize, Serialize};
 
-/// Events kept of each node.
+/// Events kept of each node, and their bytes.
 const MAX_EVENTS: u64 = 20_000;
+const MAX_EVENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Changes kept of each node.
 const MAX_CHANGES: u64 = 20_000;
-/// States kept of each node; an agent that invents subjects cannot fill the disk.
-const MAX_STATES: usize = 2_000;
+/// States kept of each node, and their bytes; an agent that invents subjects cannot fill the disk.
+const MAX_STATES: u64 = 2_000;
+const MAX_STATE_BYTES: u64 = 64 * 1024 * 1024;
 
 const CONTACT: &str = "contact";
 const PARTITION: &str = "node:";
@@ -37,8 +39,26 @@ pub struct Contact {
     pub agent_version: Option<String>,
     /// Milliseconds the node's clock is ahead of the controller's.
     pub clock_offset_ms: i64,
+    first_event: u64,
     events: u64,
+    event_bytes: u64,
     changes: u64,
+    states: u64,
+    state_bytes: u64,
+}
+
+impl Contact {
+    /// Whether there is room for this state, which replaces `previous`; if so, it is counted.
+    fn admit(&mut self, previous: Option<&Envelope>, next: &Envelope) -> bool {
+        let states = self.states + u64::from(previous.is_none());
+        let bytes = self.state_bytes.saturating_sub(previous.map_or(0, size)) + size(next);
+        let grows = previous.is_none_or(|previous| size(next) > size(previous));
+        let fits = states <= MAX_STATES && bytes <= MAX_STATE_BYTES;
+        if fits || !grows {
+            (self.states, self.state_bytes) = (states, bytes);
+        }
+        fits || !grows
+    }
 }
 
 /// What a batch of envelopes brought.
@@ -52,6 +72,8 @@ pub struct Ingested {
     pub duplicates: u64,
     /// Sequence numbers that never came.
     pub lost: u64,
+    /// States that were not kept, because the node has more of them than any real one.
+    pub refused: u64,
 }
 
 /// Why evidence could not be kept or read.
@@ -60,9 +82,6 @@ pub enum EvidenceLogError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The node has more distinct subjects than any real one.
-    #[error("{0} sends more than {MAX_STATES} different states")]
-    TooManyStates(NodeName),
     /// An entry could not be written as JSON.
     #[error("an entry cannot be written")]
     Encode(#[from] serde_json::Error),
@@ -143,9 +162,15 @@ impl EvidenceLog {
                 (Class::State, Some(previous)) => Some(previous.clone()),
                 (Class::State, None) => self.envelope(node, &key)?,
             };
+            if envelope.class == Class::State && !contact.admit(previous.as_ref(), &envelope) {
+                ingested.refused += 1;
+                continue;
+            }
             for change in changes::between(previous.as_ref(), &envelope) {
                 batch = batch.put(numbered("change", contact.changes), serde_json::to_vec(&change)?);
-                batch = forget(batch, "change", contact.changes, MAX_CHANGES);
+                if let Some(oldest) = contact.changes.checked_sub(MAX_CHANGES) {
+                    batch = batch.delete(numbered("change", oldest));
+                }
                 contact.changes += 1;
                 ingested.changes.push(change);
             }
@@ -154,31 +179,56 @@ impl EvidenceLog {
                     newest.insert(key, envelope);
                 }
                 Class::Event => {
+                    contact.event_bytes += size(&envelope);
                     batch = batch.put(numbered("event", contact.events), v1::Envelope::from(envelope).encode_to_vec());
-                    batch = forget(batch, "event", contact.events, MAX_EVENTS);
                     contact.events += 1;
                 }
             }
         }
-        self.check_states(node, &newest)?;
         for (key, envelope) in newest {
             batch = batch.put(key, v1::Envelope::from(envelope).encode_to_vec());
         }
+        batch = self.forget_events(node, &mut contact, batch)?;
         contact.acked_seq = ingested.acked_seq;
         self.store.commit(&partition(node), &batch.put(CONTACT, serde_json::to_vec(&contact)?))?;
         Ok(ingested)
     }
 
+    /// Removes the oldest events that are over the limits. Those that came with this very batch stay until the next one.
+    fn forget_events(
+        &self,
+        node: &NodeName,
+        contact: &mut Contact,
+        mut batch: Batch,
+    ) -> Result<Batch, EvidenceLogError> {
+        while contact.events - contact.first_event > MAX_EVENTS || contact.event_bytes > MAX_EVENT_BYTES {
+            let key = numbered("event", contact.first_event);
+            let Some(oldest) = self.envelope(node, &key)? else {
+                if contact.first_event >= contact.events || batch.put.iter().any(|(new, _)| *new == key) {
+                    break;
+                }
+                // A damaged one.
+                contact.first_event += 1;
+                batch = batch.delete(key);
+                continue;
+            };
+            contact.first_event += 1;
+            contact.event_bytes = contact.event_bytes.saturating_sub(size(&oldest));
+            batch = batch.delete(key);
+        }
+        Ok(batch)
+    }
+
     /// The newest envelope of each state of a node.
     pub fn states(&self, node: &NodeName) -> Result<Vec<Envelope>, EvidenceLogError> {
-        let rows = scan_prefix(&*self.store, &partition(node), "state/", Order::Ascending, MAX_STATES)?;
+        let rows = scan_prefix(&*self.store, &partition(node), "state/", Order::Ascending, usize::MAX)?;
         Ok(rows.iter().filter_map(|(_, stored)| decode(&stored.value)).collect())
     }
 
     /// The newest envelope of each state of this kind of a node.
     pub fn states_of(&self, node: &NodeName, kind: &str) -> Result<Vec<Envelope>, EvidenceLogError> {
         let prefix = format!("state/{kind}/");
-        let rows = scan_prefix(&*self.store, &partition(node), &prefix, Order::Ascending, MAX_STATES)?;
+        let rows = scan_prefix(&*self.store, &partition(node), &prefix, Order::Ascending, usize::MAX)?;
         Ok(rows.iter().filter_map(|(_, stored)| decode(&stored.value)).collect())
     }
 
@@ -196,18 +246,6 @@ impl EvidenceLog {
         Ok(rows.iter().filter_map(|(_, stored)| serde_json::from_slice(&stored.value).ok()).collect())
     }
 
-    fn check_states(&self, node: &NodeName, newest: &BTreeMap<String, Envelope>) -> Result<(), EvidenceLogError> {
-        if newest.len() <= 100 {
-            return Ok(());
-        }
-        let kept = scan_prefix(&*self.store, &partition(node), "state/", Order::Ascending, MAX_STATES)?;
-        let new = newest.keys().filter(|key| !kept.iter().any(|(old, _)| old == *key)).count();
-        if kept.len() + new > MAX_STATES {
-            return Err(EvidenceLogError::TooManyStates(node.clone()));
-        }
-        Ok(())
-    }
-
     fn envelope(&self, node: &NodeName, key: &str) -> Result<Option<Envelope>, EvidenceLogError> {
         let stored = self.store.get(&partition(node), key)?;
         Ok(stored.and_then(|stored| decode(&stored.value)))
@@ -216,8 +254,19 @@ impl EvidenceLog {
     fn versioned_contact(&self, node: &NodeName) -> Result<(Contact, Option<u64>), EvidenceLogError> {
         Ok(match self.store.get(&partition(node), CONTACT)? {
             Some(stored) => (serde_json::from_slice(&stored.value).unwrap_or_default(), Some(stored.version)),
-            None => (Contact::default(), None),
+            // Of a new node; or it was damaged, and the numbers of what is there must not be given again.
+            None => {
+                let first_event = self.end(node, "event", Order::Ascending)?.unwrap_or(0);
+                let events = self.end(node, "event", Order::Descending)?.map_or(0, |newest| newest + 1);
+                let changes = self.end(node, "change", Order::Descending)?.map_or(0, |newest| newest + 1);
+                (Contact { first_event, events, changes, ..Contact::default() }, None)
+            }
         })
+    }
+
+    fn end(&self, node: &NodeName, what: &str, order: Order) -> Result<Option<u64>, EvidenceLogError> {
+        let mut rows = scan_prefix(&*self.store, &partition(node), &format!("{what}/"), order, 1)?;
+        Ok(rows.pop().and_then(|(key, _)| u64::from_str_radix(key.rsplit('/').next()?, 16).ok()))
     }
 
     fn update_contact(&self, node: &NodeName, update: impl Fn(&mut Contact)) -> Result<(), EvidenceLogError> {
@@ -251,11 +300,14 @@ fn numbered(what: &str, number: u64) -> String {
     format!("{what}/{number:016x}")
 }
 
-fn forget(batch: Batch, what: &str, number: u64, keep: u64) -> Batch {
-    match number.checked_sub(keep) {
-        Some(oldest) => batch.delete(numbered(what, oldest)),
-        None => batch,
-    }
+/// Bytes that an envelope counts against its node's limits.
+fn size(envelope: &Envelope) -> u64 {
+    let body = match &envelope.body {
+        Body::Raw(raw) => raw.len(),
+        Body::Failed(failure) => failure.message.len(),
+        Body::Gone => 0,
+    };
+    u64::try_from(body + envelope.subject.len()).unwrap_or(u64::MAX)
 }
 
 fn decode(bytes: &[u8]) -> Option<Envelope> {
@@ -264,7 +316,6 @@ fn decode(bytes: &[u8]) -> Option<Envelope> {
 
 #[cfg(test)]
 mod tests {
-    use common_model::Body;
     use controller_store::SledStore;
 
     use super::*;
@@ -323,11 +374,41 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_invents_subjects_is_stopped() {
+    fn an_agent_that_invents_subjects_is_kept_within_limits() {
         let directory = tempfile::tempdir().unwrap();
         let (log, node) = (log(directory.path()), "es-1".parse().unwrap());
-        let flood = (1..=3000).map(|n| envelope(n, Class::State, &format!("s{n}"), "{}")).collect();
-        assert!(matches!(log.ingest(&node, LIFE, flood), Err(EvidenceLogError::TooManyStates(_))));
-        assert_eq!(log.states(&node).unwrap(), []);
+        let state = |n: u64, raw: &str| envelope(n, Class::State, &format!("s{}", n % 3000), raw);
+        let mut refused = 0;
+        for first in [1, 1001, 2001] {
+            let batch = (first..first + 1000).map(|n| state(n, "{}")).collect();
+            refused += log.ingest(&node, LIFE, batch).unwrap().refused;
+        }
+        assert_eq!(refused, 1000);
+        assert_eq!(log.states(&node).unwrap().len(), 2000);
+        // Those that are there go on being replaced.
+        let again = log.ingest(&node, LIFE, vec![state(3001, "{\"a\":\"1\"}")]).unwrap();
+        assert_eq!((again.refused, again.acked_seq), (0, 3001));
+    }
+
+    #[test]
+    fn the_oldest_events_go_when_there_are_too_many_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, node) = (log(directory.path()), "es-1".parse().unwrap());
+        let large = "x".repeat(1024 * 1024);
+        for seq in 1..=70 {
+            log.ingest(&node, LIFE, vec![envelope(seq, Class::Event, "", &large)]).unwrap();
+        }
+        let kept: Vec<u64> = log.recent_events(&node, usize::MAX).unwrap().iter().map(|event| event.seq).collect();
+        assert_eq!(kept, (7..=70).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn numbers_are_not_given_again_when_the_contact_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, node) = (log(directory.path()), "es-1".parse().unwrap());
+        log.ingest(&node, LIFE, vec![envelope(1, Class::Event, "", "a"), envelope(2, Class::Event, "", "b")]).unwrap();
+        log.store.commit(&partition(&node), &Batch::default().delete(CONTACT)).unwrap();
+        log.ingest(&node, Incarnation(2), vec![envelope(1, Class::Event, "", "c")]).unwrap();
+        assert_eq!(log.recent_events(&node, 10).unwrap().len(), 3);
     }
 }

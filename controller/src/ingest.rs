@@ -124,6 +124,7 @@ impl Stream {
             };
             silent = Duration::ZERO;
             let Some(message) = next? else { return Ok(()) };
+            agent.seen(now());
             // An unknown message of a newer agent is none of ours.
             if let Some(message) = message.message {
                 self.take(agent, incarnation, message).await?;
@@ -160,6 +161,9 @@ impl Stream {
         let ingested = blocking(move || core.evidence.ingest(&node, incarnation, envelopes)).await?;
         if ingested.lost > 0 {
             warn!(node = %self.node, lost = ingested.lost, up_to = ingested.acked_seq, "evidence is missing in the sequence");
+        }
+        if ingested.refused > 0 {
+            warn!(node = %self.node, refused = ingested.refused, "the node has too many states, or too large ones");
         }
         for change in &ingested.changes {
             info!(node = %self.node, what = %printable_line(&change.what), "changed");

@@ -154,6 +154,11 @@ impl AgentStream {
         tokio::time::timeout(limit, refreshed.wait_for(|done| *done >= request)).await.is_ok_and(|done| done.is_ok())
     }
 
+    /// Something came from the agent.
+    pub(crate) fn seen(&self, received: Timestamp) {
+        self.clock().last_seen = Some(received);
+    }
+
     /// The agent said the time without saying more.
     pub(crate) fn heard(&self, node_clock: Timestamp, received: Timestamp) {
         self.clock().sample(node_clock, received);

@@ -77,6 +77,12 @@ struct LoginToken {
     expires_at: Timestamp,
 }
 
+/// What both sorts of token have.
+#[derive(Deserialize)]
+struct Expiring {
+    expires_at: Timestamp,
+}
+
 /// A node or operator that has taken part.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -252,6 +258,28 @@ impl Registry {
         Ok(serials)
     }
 
+    /// Forgets tokens that have expired and revocations of certificates that have ended.
+    pub fn sweep(&self, now: Timestamp) -> Result<(), RegistryError> {
+        let mut batch = Batch::default();
+        for kind in ["join/", "login/"] {
+            for (key, stored) in scan_prefix(&*self.store, PARTITION, kind, Order::Ascending, MAX_ENTRIES)? {
+                let Expiring { expires_at } = serde_json::from_slice(&stored.value)?;
+                if expires_at < now {
+                    batch = batch.delete(key);
+                }
+            }
+        }
+        for (key, stored) in scan_prefix(&*self.store, PARTITION, "revoked/", Order::Ascending, MAX_ENTRIES)? {
+            if serde_json::from_slice::<Timestamp>(&stored.value)? < now {
+                batch = batch.delete(key);
+            }
+        }
+        if batch.delete.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store.commit(PARTITION, &batch)?)
+    }
+
     fn create_token<T: Serialize>(&self, kind: &str, entry: &T, expires_at: Timestamp) -> Result<Token, RegistryError> {
         let token = random_token()?;
         let key = token_key(kind, &token);
@@ -402,6 +430,25 @@ mod tests {
         assert!(matches!(registry.take_login_token(&token.token, NOW), Err(RegistryError::UnknownToken)));
         let again = registry.add_operator(&bob, Role::Viewer, NOW).unwrap();
         registry.take_login_token(&again.token, NOW).unwrap();
+    }
+
+    #[test]
+    fn what_has_expired_is_forgotten_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = registry(directory.path());
+        let (short, long) = (MemberName::Node("es-1".parse().unwrap()), MemberName::Node("es-2".parse().unwrap()));
+        let old = registry.create_join_token(None, 1000, NOW).unwrap();
+        let new = registry.create_join_token(None, 5000, NOW).unwrap();
+        registry.issued(&short, "01", NOW.plus_millis(1000), NOW).unwrap();
+        registry.issued(&long, "02", NOW.plus_millis(5000), NOW).unwrap();
+        registry.revoke(&short, NOW).unwrap();
+        registry.revoke(&long, NOW).unwrap();
+        let later = NOW.plus_millis(2000);
+        registry.sweep(later).unwrap();
+        assert_eq!(registry.revoked(NOW).unwrap().into_iter().collect::<Vec<_>>(), ["02"]);
+        let node = "es-3".parse().unwrap();
+        assert!(matches!(registry.take_join_token(&old.token, &node, later), Err(RegistryError::UnknownToken)));
+        registry.take_join_token(&new.token, &node, later).unwrap();
     }
 
     #[test]

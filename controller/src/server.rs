@@ -39,8 +39,11 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CALLS: u32 = 32;
 /// The most bytes of a request's headers.
 const MAX_HEADERS: u32 = 16 * 1024;
+/// How long a connection without a certificate may stand.
+const NEWCOMER_AGE: Duration = Duration::from_secs(60);
 /// How long calls under way may take once the controller is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// The longest sleep before the own certificate is looked at again; clocks jump.
 const RENEWAL_CHECK: Duration = Duration::from_secs(60);
 
@@ -105,6 +108,7 @@ impl Controller {
         let mut tasks = JoinSet::new();
         serve(&core, accept(listener, Arc::clone(&tls)), &mut tasks);
         tasks.spawn(keep_certificate(Arc::clone(&core), tls, own));
+        tasks.spawn(sweep(Arc::clone(&core)));
         info!(%local_addr, "listening");
         Ok(Self { core, store, local_addr, tasks })
     }
@@ -195,6 +199,8 @@ fn serve(core: &Arc<Core>, incoming: Incoming, tasks: &mut JoinSet<()>) {
         .add_service(OperatorServer::new(OperatorApi(Arc::clone(core))))
         .serve_with_incoming_shutdown(incoming.authenticated, stopping.clone().cancelled_owned());
     let newcomers = builder()
+        .max_connection_age(NEWCOMER_AGE)
+        .max_connection_age_grace(DRAIN)
         .layer(access)
         .add_service(EnrollmentServer::new(EnrollmentApi::new(Arc::clone(core))))
         .serve_with_incoming_shutdown(incoming.enrolling, stopping.cancelled_owned());
@@ -213,6 +219,20 @@ fn builder() -> Server {
 fn ended(which: &str, result: Result<(), tonic::transport::Error>) {
     if let Err(error) = result {
         error!(which, error = %chain(&error), "a server ended");
+    }
+}
+
+/// Forgets tokens and revocations whose time is over.
+async fn sweep(core: Arc<Core>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+            () = core.stopping.cancelled() => return,
+        }
+        let registry = core.registry.clone();
+        if let Err(status) = blocking(move || registry.sweep(now())).await {
+            warn!(reason = status.message(), "cannot forget what has expired");
+        }
     }
 }
 

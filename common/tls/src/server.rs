@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::credentials::{Credentials, InvalidCredentials};
 use crate::dial::UnusableCredentials;
+use crate::failure::rustls_error;
 use crate::identity::Peer;
 use crate::{ALPN_H2, ENROLL_NAME, provider};
 
@@ -155,7 +156,8 @@ async fn accept_loop(listener: TcpListener, tls: Arc<ServerTls>, outputs: Output
             () = &mut closed => return,
         };
         let (tcp, remote) = match accepted {
-            Ok(accepted) => accepted,
+            // An IPv4 client of a socket that takes both is shown as one.
+            Ok((tcp, remote)) => (tcp, SocketAddr::new(remote.ip().to_canonical(), remote.port())),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
@@ -172,13 +174,21 @@ async fn accept_loop(listener: TcpListener, tls: Arc<ServerTls>, outputs: Output
             drop(permit);
             match handshake {
                 Err(_) => debug!(%remote, "the TLS handshake took too long"),
-                Ok(Err(error)) => info!(%remote, %error, "refused a connection"),
+                Ok(Err(error)) if is_about_certificate(&error) => {
+                    info!(%remote, %error, "refused a client certificate")
+                }
+                // Port scans and probes.
+                Ok(Err(error)) => debug!(%remote, %error, "refused a connection"),
                 // The receivers are gone only when the server is shutting down.
                 Ok(Ok(Accepted::Peer(connection))) => drop(outputs.authenticated.send(Ok(connection)).await),
                 Ok(Ok(Accepted::Anonymous(connection))) => drop(outputs.enrolling.send(Ok(connection)).await),
             }
         });
     }
+}
+
+fn is_about_certificate(error: &io::Error) -> bool {
+    matches!(rustls_error(error), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 enum Accepted {

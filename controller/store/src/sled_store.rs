@@ -77,7 +77,11 @@ impl SledStore {
     fn apply(&self, db: &sled::Db, partition: &str, batch: &Batch) -> Result<(), StoreError> {
         let _one_at_a_time = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, expected) in &batch.expect {
-            let found = self.header_of(db, &record::record_key(partition, key))?.map(|(version, _)| version);
+            // As `get` sees it: a damaged record counts as absent, or nothing could ever take its place.
+            let engine_key = record::record_key(partition, key);
+            let value = db.get(&engine_key).map_err(|error| self.error(error))?;
+            let stored = value.map(|value| self.decode(db, &engine_key, &value)).transpose()?.flatten();
+            let found = stored.map(|stored| stored.version);
             if found != *expected {
                 return Err(StoreError::Conflict { key: key.clone() });
             }

@@ -1,5 +1,5 @@
 //! A whole controller in this process, over real mTLS on a free port.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod access;
 mod diagnose;
