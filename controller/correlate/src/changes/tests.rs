@@ -106,18 +106,18 @@ fn a_boot_is_dated_by_the_kernel() {
 
 #[test]
 fn packages_are_told_once() {
-    let log = |text: &str| {
+    let log = |text: &str, modified: Timestamp| {
         let read = FileRead {
             path: "/var/log/dpkg.log".to_owned(),
             text: text.to_owned(),
-            modified_ms: AT.0,
+            modified_ms: modified.0,
             ..FileRead::default()
         };
         Node::new().json::<Packages>("", &read)
     };
-    let old = "2026-01-31 13:00:00 upgrade elasticsearch:amd64 7.17.27 7.17.28\n";
-    let new = format!("{old}2026-01-31 14:00:00 install openjdk-17-jre-headless:amd64 <none> 17.0.9\n");
-    let found = changes::<Packages>(log(old), log(&new));
+    let old = "2026-01-31 13:10:00 upgrade elasticsearch:amd64 7.17.27 7.17.28\n";
+    let new = format!("{old}2026-01-31 14:10:00 install openjdk-17-jre-headless:amd64 <none> 17.0.9\n");
+    let found = changes::<Packages>(log(old, AT.plus_millis(-3_600_000)), log(&new, AT));
     let told: Vec<&str> = found.iter().map(|change| change.what.as_str()).collect();
     assert_eq!(told, ["install openjdk-17-jre-headless 17.0.9"]);
 }
