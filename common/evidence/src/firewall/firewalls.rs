@@ -37,8 +37,10 @@ pub struct Reads<'a> {
 /// Every packet filter of a node in one shape.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Firewalls {
-    /// What could not be read and may hold a rule that decides, for people.
+    /// What could not be read and may hold a rule that blocks, for people.
     pub gaps: Vec<String>,
+    /// Why a ruleset is known in part only. A rule before any that is known may decide, so nothing can be told at all.
+    pub cut: Option<String>,
     /// Every table the kernel asks, each once.
     pub tables: Vec<Table>,
     /// ufw's own view.
@@ -54,9 +56,11 @@ impl Firewalls {
     /// others from nft.
     pub fn from_reads(reads: Reads<'_>) -> Self {
         let mut gaps = Vec::new();
+        let mut cut = None;
         let mut tables = match reads.nftables {
             Some(nftables) => {
-                gaps.extend(nftables.cut.clone());
+                cut = cut.or(nftables.cut.clone());
+                gaps.extend(nftables.gaps.iter().cloned());
                 nftables.tables.clone()
             }
             None => {
@@ -65,13 +69,13 @@ impl Firewalls {
             }
         };
         for saved in [reads.iptables, reads.ip6tables].into_iter().flatten() {
-            gaps.extend(saved.cut.clone());
+            cut = cut.or(saved.cut.clone());
             for table in &saved.tables {
                 add_saved(&mut tables, table, reads.nftables.is_some());
             }
         }
         for saved in [reads.legacy, reads.legacy6].into_iter().flatten() {
-            gaps.extend(saved.cut.clone());
+            cut = cut.or(saved.cut.clone());
             for table in &saved.tables {
                 add_legacy(&mut tables, table);
             }
@@ -86,6 +90,7 @@ impl Firewalls {
         }
         Self {
             gaps,
+            cut,
             tables,
             ufw: reads.ufw.cloned(),
             firewalld: reads.firewalld.cloned(),

@@ -146,7 +146,9 @@ impl Flow {
             Key::Destination => Value::Address(self.destination),
             Key::SourcePort => number(self.source_port.map(u64::from)),
             Key::DestinationPort => number(self.port.map(u64::from)),
-            Key::Protocol => self.protocol.map_or(Value::Unknown, |number| Value::Coded(number, protocol_names(number))),
+            Key::Protocol => {
+                self.protocol.map_or(Value::Unknown, |number| Value::Coded(number, protocol_names(number)))
+            }
             Key::Version if self.destination.is_ipv4() => Value::Coded(4, &["ipv4", "ip"]),
             Key::Version => Value::Coded(6, &["ipv6", "ip6"]),
             Key::InInterface => self.in_interface.value(),

@@ -120,3 +120,6 @@ pub enum Fate {
     /// A rule that may decide could not be understood; its text.
     Unclear(String),
 }
+
+#[cfg(test)]
+mod tests;

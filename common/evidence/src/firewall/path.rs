@@ -40,6 +40,9 @@ pub fn forwarded_to(firewalls: &Firewalls, packet: &Packet) -> Option<(IpAddr, u
 }
 
 fn journey(firewalls: &Firewalls, packet: &Packet) -> (Fate, Option<(IpAddr, u16)>) {
+    if let Some(cut) = &firewalls.cut {
+        return (Fate::Unclear(cut.clone()), None);
+    }
     let mut journey = Journey::new(firewalls, packet);
     let forwarded = match journey.first() {
         Onward::Local => {

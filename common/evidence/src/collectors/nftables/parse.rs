@@ -13,7 +13,7 @@ pub(super) fn nftables(raw: &[u8]) -> Parsed<Nftables> {
     let mut problems = Vec::new();
     let (objects, cut) = objects(raw);
     for object in &objects {
-        if let Err(problem) = take(&mut nftables.tables, object) {
+        if let Err(problem) = take(&mut nftables, object) {
             problems.push(problem.clone());
             nftables.cut.get_or_insert(format!("the nftables ruleset was not understood: {problem}"));
         }
@@ -102,7 +102,8 @@ struct SetJson {
     elem: Vec<Value>,
 }
 
-fn take(tables: &mut Vec<Table>, object: &Value) -> Result<(), String> {
+fn take(nftables: &mut Nftables, object: &Value) -> Result<(), String> {
+    let tables = &mut nftables.tables;
     let Some((word, body)) = object.as_object().and_then(|object| object.iter().next()) else {
         return Err("an entry that is not an object".to_owned());
     };
@@ -122,7 +123,10 @@ fn take(tables: &mut Vec<Table>, object: &Value) -> Result<(), String> {
         }
         "chain" => {
             let json: ChainJson = of(word, body)?;
-            let base = base(&json)?;
+            let base = base(&json);
+            if let Some(hook) = json.hook.as_ref().filter(|_| base.is_none()) {
+                nftables.gaps.push(format!("chain {} filters at {hook}", json.name));
+            }
             table(tables, &json.family, &json.table)?.chains.push(Chain {
                 name: json.name,
                 handle: json.handle,
@@ -160,17 +164,15 @@ fn table<'a>(tables: &'a mut [Table], family_word: &str, name: &str) -> Result<&
     found.ok_or_else(|| format!("a part of an unknown table {family} {name}"))
 }
 
-fn base(json: &ChainJson) -> Result<Option<Base>, String> {
-    let Some(hook) = &json.hook else { return Ok(None) };
-    // Egress sees nothing that comes in, and answers only on the way out of a device; it is rare enough to say so.
-    let hook = Hook::from_word(hook).ok_or_else(|| format!("chain {} on an unknown hook {hook}", json.name))?;
-    Ok(Some(Base {
+fn base(json: &ChainJson) -> Option<Base> {
+    let hook = json.hook.as_deref().and_then(Hook::from_word)?;
+    Some(Base {
         nat: json.kind.as_deref() == Some("nat"),
         hook,
         priority: json.prio.unwrap_or_default(),
         drops: json.policy.as_deref() == Some("drop"),
         devices: words(&json.dev),
-    }))
+    })
 }
 
 /// A word or a list of words.

@@ -22,7 +22,7 @@ fn statement(statement: &Value) -> String {
             format!("{word} set {}", quoted(body.as_str().unwrap_or_default()))
         }
         "reject" => reject(body),
-        "mangle" => format!("{} set {}", part(body, "key"), part(body, "value")),
+        "mangle" => mangle(body),
         "vmap" => map(body, "vmap"),
         "set" | "map" => dynamic(body),
         "meter" => {
@@ -78,7 +78,7 @@ fn expression(object: &Value) -> String {
         "set" => format!("{{ {} }}", list(Some(body), ", ")),
         "elem" => body.get("val").map(value).unwrap_or_default(),
         "map" => map(body, "map"),
-        "&" | "|" | "^" | "<<" | ">>" => list(Some(body), &format!(" {word} ")),
+        "&" | "|" | "^" | "<<" | ">>" => operation(word, body),
         _ => plain(object),
     }
 }
@@ -104,6 +104,25 @@ fn comparison(body: &Value) -> String {
         _ => marked(left, right),
     };
     format!("{} {sign}{right}", value(left))
+}
+
+fn mangle(body: &Value) -> String {
+    let (key, set) = (body.get("key").unwrap_or(&Value::Null), body.get("value").unwrap_or(&Value::Null));
+    format!("{} set {}", value(key), marked(key, set))
+}
+
+fn operation(word: &str, operands: &Value) -> String {
+    match operands.as_array().map(Vec::as_slice) {
+        Some([left, right]) => format!("{} {word} {}", value(left), marked(left, right)),
+        _ => list(Some(operands), &format!(" {word} ")),
+    }
+}
+
+/// Seconds as nft writes them: `1h30m`.
+fn duration(seconds: u64) -> String {
+    let units = [("d", 86_400, u64::MAX), ("h", 3_600, 24), ("m", 60, 60), ("s", 1, 60)];
+    let parts = units.iter().map(|(unit, length, wrap)| (seconds / length % wrap, unit));
+    parts.filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect()
 }
 
 fn masked_flags(left: &Value) -> Option<(String, &Value)> {
@@ -195,8 +214,11 @@ fn reject(body: &Value) -> String {
 fn dynamic(body: &Value) -> String {
     let element = body.get("elem").unwrap_or(&Value::Null);
     let inner = element.get("elem").unwrap_or(element);
-    let timeout =
-        inner.get("timeout").and_then(Value::as_u64).map(|timeout| format!(" timeout {timeout}s")).unwrap_or_default();
+    let timeout = inner
+        .get("timeout")
+        .and_then(Value::as_u64)
+        .map(|timeout| format!(" timeout {}", duration(timeout)))
+        .unwrap_or_default();
     let nested = body
         .get("stmt")
         .and_then(Value::as_array)

@@ -11,6 +11,7 @@ use crate::firewall::RuleLine;
 use crate::firewall::ruleset::Step;
 use crate::source::{Collector, FileRead, Source, Trigger};
 use crate::{Evidence, Parsed, parse_json};
+use tuple::Tuple;
 
 /// What an agent reads and sends.
 pub static COLLECTOR: Collector = Collector {
@@ -45,6 +46,7 @@ pub struct UfwRule {
     pub number: usize,
     /// As `ufw status` prints it, white space collapsed: `9200/tcp DENY IN Anywhere`.
     pub text: String,
+    profile: Option<String>,
     /// What it stands for: chain and steps of each of its iptables rules.
     parts: Vec<(String, Vec<Step>)>,
 }
@@ -93,8 +95,7 @@ impl Evidence for Ufw {
                     ufw.default_incoming =
                         assigned(&file.text, "DEFAULT_INPUT_POLICY").and_then(|policy| policy_word(&policy))
                 }
-                Some("user.rules") => take_rules(&mut ufw, &file.text, false),
-                Some("user6.rules") => take_rules(&mut ufw, &file.text, true),
+                Some("user.rules" | "user6.rules") => take_rules(&mut ufw, &file.text),
                 _ => {}
             }
         }
@@ -119,20 +120,32 @@ fn policy_word(policy: &str) -> Option<String> {
     Some(word.to_owned())
 }
 
-/// Takes in a rules file. ufw numbers the rules of IPv6 after those of IPv4.
-fn take_rules(ufw: &mut Ufw, text: &str, v6: bool) {
-    let mut of_a_rule = false;
+/// Takes in a rules file. ufw numbers the rules of IPv6 after those of IPv4, and the rules of a profile as one.
+fn take_rules(ufw: &mut Ufw, text: &str) {
+    let mut open = None;
     for line in text.lines().map(str::trim) {
-        if let Some(tuple) = line.strip_prefix("### tuple ###") {
-            of_a_rule = true;
-            let number = ufw.rules.len() + 1;
-            ufw.rules.push(UfwRule { number, text: tuple::shown(tuple, v6), parts: Vec::new() });
+        if let Some(notation) = line.strip_prefix("### tuple ###") {
+            open = Some(rule_at(ufw, notation));
         } else if line.starts_with("###") || line.is_empty() {
-            of_a_rule = false;
-        } else if let (true, Some(part), Some(rule)) = (of_a_rule, iptables::appended(line), ufw.rules.last_mut()) {
+            open = None;
+        } else if let (Some(rule), Some(part)) =
+            (open.and_then(|at| ufw.rules.get_mut::<usize>(at)), iptables::appended(line))
+        {
             rule.parts.push(part);
         }
     }
+}
+
+/// The index of the rule that a notation belongs to, which is added where it is new.
+fn rule_at(ufw: &mut Ufw, notation: &str) -> usize {
+    let tuple = Tuple::parse(notation);
+    let profile = tuple.as_ref().and_then(Tuple::profile);
+    let known = ufw.rules.iter().position(|rule| profile.is_some() && rule.profile == profile);
+    known.unwrap_or_else(|| {
+        let text = tuple.map_or_else(|| notation.trim().to_owned(), |tuple| tuple.shown());
+        ufw.rules.push(UfwRule { number: ufw.rules.len() + 1, text, profile, parts: Vec::new() });
+        ufw.rules.len() - 1
+    })
 }
 
 #[cfg(test)]
