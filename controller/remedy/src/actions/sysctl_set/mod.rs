@@ -82,7 +82,7 @@ mod tests {
     fn files(file: &str, value: &str) -> PersistedSysctls {
         let entry =
             PersistedSysctl { key: MAP_COUNT.to_owned(), value: value.to_owned(), file: file.to_owned(), line: 3 };
-        PersistedSysctls { entries: vec![entry] }
+        PersistedSysctls { entries: vec![entry], ..PersistedSysctls::default() }
     }
 
     #[test]
