@@ -133,9 +133,11 @@ pub(crate) struct Node {
 /// Borrows the healthy node of an engine.
 pub(crate) fn node(engine: Engine) -> Node {
     static ELASTICSEARCH: Mutex<Option<Host>> = Mutex::new(None);
+    static ELASTICSEARCH8: Mutex<Option<Host>> = Mutex::new(None);
     static OPENSEARCH: Mutex<Option<Host>> = Mutex::new(None);
     let (slot, name) = match engine {
         Engine::Elasticsearch => (&ELASTICSEARCH, "es"),
+        Engine::Elasticsearch8 => (&ELASTICSEARCH8, "es8"),
         Engine::OpenSearch => (&OPENSEARCH, "os"),
     };
     let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +179,7 @@ impl Node {
     /// Does what a remedy says, on the node, as a person would paste it. Its diff, if it has one, is applied first.
     pub(crate) fn carry_out(&self, remedy: &Value) {
         if let Some(diff) = remedy["diff"].as_str() {
-            let output = self.run_with_input(&["patch", "--directory=/", "--strip=0"], diff.as_bytes()).unwrap();
+            let output = self.run_with_input(&["patch", "--directory=/", "--strip=1"], diff.as_bytes()).unwrap();
             assert!(output.success(), "{diff}\n{output:?}");
         }
         for command in remedy["commands"].as_array().unwrap() {

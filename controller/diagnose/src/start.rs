@@ -49,7 +49,7 @@ impl<'a> Start<'a> {
         }
         let failed = match engine.ending() {
             Ending::Failed(failed) => Some(failed),
-            Ending::Stopped(_) | Ending::NeverStarted => {
+            Ending::Stopped(_) | Ending::NoRun => {
                 let cites = engine.unit.known().map(|unit| cite::unit(&engine.node, unit)).unwrap_or_default();
                 return Err(Finding::ruled_out(
                     format!("{} did not fail: it was stopped or never started", engine.title()),

@@ -20,7 +20,8 @@ fn stopped(engine: Engine) {
     let seen = fleet().diagnose_until(&node.endpoint(), "not-running");
     seen.assert_certain("not-running", "refused");
     let change = &seen.json["change"];
-    assert!(change["who"].as_str().is_some_and(|who| who.contains("anna")), "{change:#}");
+    let timeline = fleet().dialtone(&["timeline"]).unwrap().stdout;
+    assert!(change["who"].as_str().is_some_and(|who| who.contains("anna")), "{change:#}\n{timeline}");
     assert_eq!(seen.json["verdict"]["node"], node.name());
     node.carry_out(seen.remedy("service"));
     node.wait_answer(9200);

@@ -17,8 +17,9 @@ pub enum Ending {
     Stopped(Option<Timestamp>),
     /// Its start, or it itself, failed.
     Failed(Failed),
-    /// It has not been started since the host booted.
-    NeverStarted,
+    /// Neither systemd nor the journal remembers a run: it was not started since the host booted, or systemd forgot the unit
+    /// after it was stopped, as it does with units that are not enabled.
+    NoRun,
     /// The evidence does not tell.
     Unknown,
 }
@@ -57,7 +58,10 @@ impl EngineView {
             }),
             Some(unit) if unit.active_state == "inactive" => {
                 if unit.main_started_at.is_none() && unit.active_since.is_none() && unit.last_exit.is_none() {
-                    Ending::NeverStarted
+                    match self.ending_by_journal() {
+                        Ending::Unknown => Ending::NoRun,
+                        told => told,
+                    }
                 } else {
                     Ending::Stopped(self.stopped_at().or(unit.inactive_since).or(unit.state_changed_at))
                 }

@@ -47,7 +47,7 @@ fn rule(case: &Case<'_>) -> Finding {
     }
     match engine.ending() {
         Ending::Stopped(at) => supported(case, engine, Why::Stopped(at), Certainty::Certain),
-        Ending::NeverStarted => supported(case, engine, Why::NeverStarted, Certainty::Certain),
+        Ending::NoRun => supported(case, engine, Why::NoRun, Certainty::Certain),
         Ending::Unknown => supported(case, engine, Why::Unknown, without_unit(engine)),
         Ending::Failed(failed) if was_killed(engine, &failed) => {
             supported(case, engine, Why::Killed(failed), Certainty::Likely)
@@ -62,7 +62,7 @@ fn rule(case: &Case<'_>) -> Finding {
 enum Why {
     Stopped(Option<Timestamp>),
     Killed(Failed),
-    NeverStarted,
+    NoRun,
     Unknown,
 }
 
@@ -95,7 +95,7 @@ fn supported(case: &Case<'_>, engine: &EngineView, why: Why, certainty: Certaint
         cites.extend(cite::journal(&engine.node, line));
     }
     chain.push(Step::new("not-running", fact.clone(), cites));
-    if disabled && matches!(why, Why::NeverStarted) {
+    if disabled && matches!(why, Why::NoRun) {
         chain.push(boot_step(case, engine));
     }
     let mut gaps = Vec::new();
@@ -108,7 +108,7 @@ fn supported(case: &Case<'_>, engine: &EngineView, why: Why, certainty: Certaint
     let since = match &why {
         Why::Stopped(at) => *at,
         Why::Killed(failed) => failed.at,
-        Why::NeverStarted | Why::Unknown => None,
+        Why::NoRun | Why::Unknown => None,
     };
     Finding::supported(Support {
         certainty,
@@ -137,7 +137,7 @@ fn fact(case: &Case<'_>, engine: &EngineView, why: &Why, change: Option<&Change>
     match why {
         Why::Stopped(when) => format!("{unit} was stopped{}{}", at(when), by.unwrap_or_default()),
         Why::Killed(failed) => start::failure(case, engine, failed),
-        Why::NeverStarted => format!("{unit} has not been started since the host booted"),
+        Why::NoRun => format!("{unit} is inactive"),
         Why::Unknown => "no process of it exists".to_owned(),
     }
 }
@@ -168,6 +168,6 @@ fn explains(change: &Change, engine: &EngineView, unit: Option<&Cited<Unit>>) ->
         return true;
     }
     let disabled = unit.is_some_and(|unit| matches!(unit.value.unit_file_state.as_str(), "disabled" | "masked"));
-    let never = engine.ending() == Ending::NeverStarted && disabled;
+    let never = engine.ending() == Ending::NoRun && disabled;
     never && ((of_unit && becomes("unit-file-state", &["disabled", "masked"])) || change.topic == Topic::Boot)
 }
