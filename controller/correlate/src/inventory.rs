@@ -11,7 +11,7 @@ use crate::target::outside_addresses;
 /// The node and its engines in short. `agent_version` is what the agent said at its last connection.
 pub fn summary(node: &NodePicture, agent_version: Option<String>) -> NodeSummary {
     let engines = EngineView::all(node);
-    let unseen = engines.is_none().then(|| "engines: the agent has not said yet which there are".to_owned());
+    let unseen = engines.is_none().then(|| "engines: not reported yet".to_owned());
     let failures = node.failures().map(|(envelope, failure)| format!("{}: {}", envelope.kind, failure.message));
     NodeSummary {
         name: node.name.clone(),
@@ -62,6 +62,6 @@ mod tests {
     fn what_is_not_known_is_a_gap() {
         let shown = summary(&Node::bare().build(), None);
         assert!(shown.engines.is_empty());
-        assert_eq!(shown.gaps, ["engines: the agent has not said yet which there are"]);
+        assert_eq!(shown.gaps, ["engines: not reported yet"]);
     }
 }
