@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use system_tests::lab::engine::{Scheme, Users, secure};
 use system_tests::lab::tls::{Authority, Leaf};
-use system_tests::lab::{Connect, Engine, Host, client, shared, until};
+use system_tests::lab::{Connect, Engine, Host, SysctlGuard, client, shared, until};
 
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -128,6 +128,34 @@ fn elasticsearch_8_gives_the_reason_of_a_failed_start_in_its_log_only() {
     assert!(!journal.contains("memory locking"), "{journal}");
     let log = host.read(&engine.log_path("lab")).unwrap();
     assert!(log.contains("memory locking requested"), "{log}");
+}
+
+#[test]
+fn two_nodes_form_a_cluster_with_every_bootstrap_check_enforced() {
+    let _mapped = SysctlGuard::set("vm.max_map_count", "262144").unwrap();
+    let engine = Engine::OpenSearch;
+    let hosts = [Host::boot("node-1").unwrap(), Host::boot("node-2").unwrap()];
+    for host in &hosts {
+        engine.install(host).unwrap();
+        let cluster = format!(
+            "cluster.initial_master_nodes: [\"node-1\"]\ndiscovery.seed_hosts: [\"{}\", \"{}\"]\n",
+            hosts[0].ip(),
+            hosts[1].ip(),
+        );
+        let yml = engine
+            .healthy_yml()
+            .replace("node.name: node-1", &format!("node.name: {}", host.name()))
+            .replace("discovery.type: single-node\n", &cluster);
+        engine.set_yml(host, &yml).unwrap();
+        engine.begin_start(host).unwrap();
+    }
+    engine.wait_http(&hosts[1], 9200, Scheme::Http).unwrap();
+    let url = format!("http://{}:9200/_cat/nodes?h=name", hosts[1].ip());
+    let both = || {
+        let answer = client()?.get(&url)?;
+        Ok(answer.filter(|(_, body)| body.contains("node-1") && body.contains("node-2")))
+    };
+    until("both nodes in one cluster", Duration::from_secs(60), both).unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,17 +12,9 @@ use anyhow::{Context, Result, bail};
 
 use super::command::{self, Output, TIMEOUT};
 use super::run::{self, CLIENT, Run, SUBNET, SUBNET6};
-use super::{client, image, java, wait};
+use super::{client, image, nspawn, wait};
 
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
-
-/// Enters a cgroup of each hierarchy, then becomes the command. Without a
-/// cgroup of their own, all hosts of a machine would share one tree.
-const IN_CGROUPS: &str = "while [ \"$1\" != -- ]; do echo $$ > \"$1/cgroup.procs\" || exit 1; shift; \
-    done; shift; exec \"$@\"";
-
-/// Capabilities that nspawn withholds but services of a real host have.
-const CAPABILITIES: &str = "CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_SYSLOG,CAP_BPF,CAP_PERFMON,CAP_AUDIT_READ";
 
 /// A running host. Dropping it switches it off and removes every trace.
 pub struct Host {
@@ -199,7 +191,7 @@ impl Host {
             return Ok(());
         };
         run::ip_batch(&self.machine, "link set host0 down\n")?;
-        for group in self.cgroups() {
+        for group in nspawn::cgroups(&self.machine) {
             let kill = group.join("payload/cgroup.kill");
             if kill.exists() {
                 fs::write(kill, "1")?;
@@ -219,12 +211,13 @@ impl Host {
             bail!("{} is on already", self.name);
         }
         run::ip_batch(&self.machine, "link set host0 up\n")?;
-        let nspawn = self.start_nspawn()?;
+        let nspawn =
+            nspawn::start(&self.machine, &self.name, &self.merged(), &File::create(self.directory.join("console"))?)?;
         let pid = nspawn.id();
         let entered = power.insert(Power { nspawn, leader: 0 });
         entered.leader = wait::until("process 1 of the host", BOOT_LIMIT, || match entered.nspawn.try_wait()? {
             Some(status) => bail!("nspawn ended: {status}\n{}", self.console()),
-            None => Ok(leader_of(pid)),
+            None => Ok(nspawn::leader_of(pid)),
         })?;
         drop(power);
         wait::until("the host running", BOOT_LIMIT, || self.is_running()).with_context(|| self.console())
@@ -263,7 +256,7 @@ impl Host {
         let mount = ["-t", "overlay", "-o", &options, "overlay"].map(Path::new);
         command::check("mount", mount.into_iter().chain([merged.as_path()]))?;
         self.make_network()?;
-        self.make_cgroups()
+        nspawn::make_cgroups(&self.machine, &self.directory.join("cgroups"))
     }
 
     /// An engine starts 40 s later on a host that cannot resolve its own name.
@@ -298,54 +291,6 @@ impl Host {
     /// The bridge's end of the cable to this host.
     fn bridge_port(&self) -> String {
         format!("host{}", self.octet)
-    }
-
-    /// One cgroup in each hierarchy that systemd uses.
-    fn cgroups(&self) -> Vec<PathBuf> {
-        let hybrid = Path::new("/sys/fs/cgroup/unified");
-        let roots = if hybrid.is_dir() {
-            vec![hybrid, Path::new("/sys/fs/cgroup/systemd")]
-        } else {
-            vec![Path::new("/sys/fs/cgroup")]
-        };
-        roots.into_iter().map(|root| root.join(&self.machine)).collect()
-    }
-
-    fn make_cgroups(&self) -> Result<()> {
-        let groups = self.cgroups();
-        let lines: Vec<String> = groups.iter().map(|group| group.display().to_string()).collect();
-        fs::write(self.directory.join("cgroups"), lines.join("\n") + "\n")?;
-        for group in groups {
-            fs::create_dir(group)?;
-        }
-        Ok(())
-    }
-
-    fn start_nspawn(&self) -> Result<Child> {
-        let console = File::create(self.directory.join("console"))?;
-        let mut command = Command::new("sh");
-        command.args(["-c", IN_CGROUPS, "in-cgroups"]).args(self.cgroups());
-        command
-            .args(["--", "systemd-nspawn", "--quiet", "--boot", "--console=pipe"])
-            .args(["--register=no", "--keep-unit", "--link-journal=no"])
-            .args(["--resolv-conf=off", "--timezone=off"])
-            .arg(format!("--capability={CAPABILITIES}"))
-            .arg(format!("--hostname={}", self.name))
-            .arg(format!("--machine={}", self.machine))
-            .arg(format!("--network-namespace-path=/run/netns/{}", self.machine));
-        for directory in java::directories(&java::home()?)? {
-            command.arg(format!("--bind-ro={}", directory.display()));
-        }
-        // Without the first, /proc/sys is read-only in the host.
-        command
-            .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes")
-            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
-            .arg("--directory")
-            .arg(self.merged())
-            .stdin(Stdio::null())
-            .stdout(console.try_clone()?)
-            .stderr(console);
-        command.spawn().context("cannot start systemd-nspawn")
     }
 
     fn is_running(&self) -> Result<Option<()>> {
@@ -399,19 +344,6 @@ impl Drop for Host {
             panic!("{error:#}");
         }
     }
-}
-
-/// The process 1 that nspawn started: the child that is the first of a process
-/// namespace one level below.
-fn leader_of(nspawn: u32) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
-    children.split_whitespace().filter_map(|child| child.parse().ok()).find(|child| {
-        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
-        status
-            .lines()
-            .filter_map(|line| line.strip_prefix("NSpid:"))
-            .any(|pids| pids.split_whitespace().collect::<Vec<_>>().ends_with(&["1"]))
-    })
 }
 
 /// A cut between the client and a host's port; mended when dropped.

@@ -22,6 +22,7 @@ pub mod engine;
 mod host;
 mod image;
 mod java;
+mod nspawn;
 mod run;
 pub mod shared;
 mod sysctl;

@@ -46,8 +46,9 @@ take_down_run() { # DIR
     flock 9
     if [ -d "$1" ]; then
         for host in "$1"/hosts/*; do
-            take_down_host "$host"
+            take_down_host "$host" &
         done
+        wait
         for setting in "$1"/sysctl/*; do
             [ -e "$setting" ] && sysctl --quiet --write "${setting##*/}=$(cat "$setting")"
         done

@@ -21,7 +21,7 @@ use super::command::Output;
 use super::{Host, client, wait};
 
 /// How long an engine may take to start or to give up, on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(180);
 
 /// An engine the lab can install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,7 +180,7 @@ impl Engine {
     /// status and body of the answer.
     ///
     /// # Errors
-    /// When the unit fails first or no answer comes in two minutes, with the
+    /// When the unit fails first or no answer comes in three minutes, with the
     /// unit's journal.
     pub fn wait_http(self, host: &Host, port: u16, scheme: Scheme) -> Result<(u16, String)> {
         let scheme = match scheme {
@@ -200,7 +200,7 @@ impl Engine {
     /// Waits until systemd holds the unit for failed.
     ///
     /// # Errors
-    /// When that does not happen in two minutes.
+    /// When that does not happen in three minutes.
     pub fn wait_failed(self, host: &Host) -> Result<()> {
         wait::until("a failed unit", START_LIMIT, || Ok(self.is_failed(host)?.then_some(())))
     }
