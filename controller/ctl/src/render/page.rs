@@ -10,6 +10,7 @@ pub(crate) enum Style {
     Plain,
     Strong,
     Dim,
+    Passed,
     Good,
     Bad,
     Warning,
@@ -25,6 +26,7 @@ impl Style {
             Style::Plain => "",
             Style::Strong => "1",
             Style::Dim => "2",
+            Style::Passed => "32",
             Style::Good => "1;32",
             Style::Bad => "1;31",
             Style::Warning => "1;33",
@@ -63,8 +65,10 @@ impl Page {
         Self { lines: Vec::new(), width: terminal.width.max(40), unicode: terminal.unicode, colour: terminal.colour }
     }
 
+    /// Rows it takes on the terminal.
     pub(crate) fn height(&self) -> usize {
-        self.lines.len()
+        let rows = |line: &Vec<Span>| line.iter().map(Span::width).sum::<usize>().div_ceil(self.width).max(1);
+        self.lines.iter().map(rows).sum()
     }
 
     /// Makes text fit to be shown: one line, nothing a terminal acts on, and plain ASCII where the locale wants it.
@@ -80,10 +84,12 @@ impl Page {
         }
     }
 
-    /// One line as it is, however long.
+    /// One line as it is, however long, so that it can be pasted. Begins further left where it then fits.
     pub(crate) fn whole(&mut self, indent: usize, text: &str, style: Style) {
-        let line = vec![self.margin(indent), self.span(text, style)];
-        self.lines.push(line);
+        let span = self.span(text, style);
+        let fits = |indent: usize| indent + span.width() <= self.width;
+        let indent = if !fits(indent) && fits(2) { 2 } else { indent };
+        self.lines.push(vec![self.margin(indent), span]);
     }
 
     /// One line, cut at the edge.
@@ -101,8 +107,8 @@ impl Page {
         for span in spans {
             for word in span.text.split_inclusive(' ').flat_map(|word| pieces(word, room)) {
                 if column + word.trim_end().chars().count() > self.width && column > hang {
-                    self.lines.push(std::mem::take(&mut line));
-                    line.push(self.margin(hang));
+                    trim_end(&mut line);
+                    self.lines.push(std::mem::replace(&mut line, vec![self.margin(hang)]));
                     column = hang;
                 }
                 column += word.chars().count();
@@ -162,6 +168,13 @@ impl Page {
 
     fn margin(&self, indent: usize) -> Span {
         Span { text: " ".repeat(indent), style: Style::Plain }
+    }
+}
+
+/// Takes away the blank a line would end with: it may be one too many for the width.
+fn trim_end(line: &mut [Span]) {
+    if let Some(last) = line.last_mut() {
+        last.text.truncate(last.text.trim_end().len());
     }
 }
 

@@ -14,42 +14,56 @@ use crate::terminal::Terminal;
 /// How much of the secondary parts is shown.
 #[derive(Debug, Clone, Copy)]
 struct Detail {
+    /// Links of the chain, counted from the root.
+    links: usize,
     /// Pieces of evidence.
     citations: usize,
     /// Lines of each; 0 puts the first of them behind its source.
     excerpt: usize,
-    /// Gaps in the evidence.
-    missing: usize,
     /// Lines of a diff.
     diff: usize,
-    /// Whether the edit a remedy makes is shown beside the commands that make it.
-    edits: bool,
-    /// Whether risk and undo may take more than a line.
-    cautions: bool,
+    /// Gaps in the evidence.
+    missing: usize,
+    /// Which cautions a remedy carries.
+    cautions: Cautions,
+    /// Whether the remedies after the first, and what was ruled out, are shown at all.
+    rest: bool,
     /// Whether sections are set apart by empty lines.
     airy: bool,
     /// Whether reasons and lists are shown whole.
     all: bool,
 }
 
-/// From much to what must be there. The first that fits the screen is used.
-const LEVELS: [Detail; 4] = [
-    Detail { citations: 6, excerpt: 8, missing: 4, diff: 16, edits: true, cautions: true, airy: true, all: false },
-    Detail { citations: 3, excerpt: 4, missing: 3, diff: 8, edits: false, cautions: true, airy: true, all: false },
-    Detail { citations: 3, excerpt: 2, missing: 2, diff: 6, edits: false, cautions: true, airy: false, all: false },
-    Detail { citations: 2, excerpt: 0, missing: 1, diff: 4, edits: false, cautions: false, airy: false, all: false },
-];
+/// What is said of the risk and the undoing of a remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cautions {
+    Whole,
+    OneLineEach,
+    OnlyRisk,
+}
 
+/// Everything there is.
 const EVERYTHING: Detail = Detail {
+    links: usize::MAX,
     citations: usize::MAX,
     excerpt: usize::MAX,
-    missing: usize::MAX,
     diff: usize::MAX,
-    edits: true,
-    cautions: true,
+    missing: usize::MAX,
+    cautions: Cautions::Whole,
+    rest: true,
     airy: true,
     all: true,
 };
+
+const ROOMY: Detail = Detail { citations: 6, excerpt: 8, diff: 16, missing: 4, all: false, ..EVERYTHING };
+const USUAL: Detail = Detail { citations: 3, excerpt: 4, diff: 8, missing: 3, ..ROOMY };
+const DENSE: Detail = Detail { excerpt: 2, diff: 6, missing: 2, airy: false, ..USUAL };
+const TIGHT: Detail =
+    Detail { links: 3, citations: 2, excerpt: 0, diff: 4, missing: 1, cautions: Cautions::OneLineEach, ..DENSE };
+const LEAST: Detail = Detail { links: 1, citations: 1, diff: 2, cautions: Cautions::OnlyRisk, rest: false, ..TIGHT };
+
+/// The first that fits the screen is used.
+const LEVELS: [Detail; 5] = [ROOMY, USUAL, DENSE, TIGHT, LEAST];
 
 /// Lays out a diagnosis for this terminal. `verbose` shows everything; without it, what does not fit the screen is cut,
 /// and what was cut is said.
@@ -59,12 +73,14 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, terminal: &Terminal, verbose: boo
     }
     // One line is the prompt that follows, one the command that was typed.
     let room = terminal.height.map_or(usize::MAX, |height| height.saturating_sub(2));
-    let mut shown = page(diagnosis, terminal, LEVELS[0]);
-    for level in LEVELS.into_iter().skip(1) {
-        if shown.height() <= room {
+    let pages = LEVELS.into_iter().map(|level| page(diagnosis, terminal, level));
+    let mut shown = page(diagnosis, terminal, LEAST);
+    for page in pages {
+        let fits = page.height() <= room;
+        shown = page;
+        if fits {
             break;
         }
-        shown = page(diagnosis, terminal, level);
     }
     shown.to_text()
 }

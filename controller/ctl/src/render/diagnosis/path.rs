@@ -42,7 +42,7 @@ fn deciding(diagnosis: &Diagnosis) -> Option<&PathStage> {
 
 fn sign(state: StageState) -> (&'static str, Style) {
     match state {
-        StageState::Pass => ("✓", Style::Good),
+        StageState::Pass => ("✓", Style::Passed),
         StageState::Fail => ("✗", Style::Bad),
         StageState::Unknown => ("?", Style::Warning),
         StageState::NotReached => ("·", Style::Dim),

@@ -3,7 +3,7 @@
 use common_model::diagnosis::{ChangeSeen, Citation, Link, Remedy, RemedyKind};
 use common_model::{Diagnosis, EvidenceId};
 
-use super::{Detail, is_healthy};
+use super::{Cautions, Detail, is_healthy};
 use crate::render::time::{ago, local, local_and_ago};
 use crate::render::{Page, Style};
 use crate::terminal::Terminal;
@@ -30,11 +30,11 @@ impl<'a> Sections<'a> {
             return;
         }
         self.heading();
-        for (n, link) in verdict.chain.iter().enumerate() {
-            match n {
-                0 => self.entry("WHY", &link.sentence, Style::Plain),
-                _ => self.entry_hanging("", 2, &format!("← {}", link.sentence), Style::Plain),
-            }
+        let skipped = verdict.chain.len().saturating_sub(self.detail.links);
+        for (n, link) in verdict.chain.iter().skip(skipped).enumerate() {
+            let label = if n == 0 { "WHY" } else { "" };
+            let (arrow, hang) = if n == 0 { ("", 0) } else { ("← ", 2) };
+            self.entry_hanging(label, hang, &format!("{arrow}{}", link.sentence), Style::Plain);
         }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Sections<'a> {
                 self.quote(&citation.excerpt);
             }
         }
-        self.more(citations.len() - shown, "piece");
+        self.more(citations.len() - shown, "piece of evidence", "pieces of evidence");
     }
 
     /// What changed, when, by whom.
@@ -72,7 +72,9 @@ impl<'a> Sections<'a> {
         let Some(change) = &self.diagnosis.change else { return };
         self.heading();
         let when_and_who = self.when_and_who(change);
-        self.entry("CHANGE", &format!("{}, {when_and_who}", change.what), Style::Plain);
+        let told_by_diff = !self.detail.airy && !change.diff.is_empty();
+        let what = if told_by_diff { String::new() } else { format!("{}, ", change.what) };
+        self.entry("CHANGE", &format!("{what}{when_and_who}"), Style::Plain);
         self.diff(&change.diff);
     }
 
@@ -83,7 +85,8 @@ impl<'a> Sections<'a> {
         }
         self.heading();
         let several = self.diagnosis.remedies.len() > 1;
-        for (n, remedy) in self.diagnosis.remedies.iter().enumerate() {
+        let shown = if self.detail.rest { usize::MAX } else { 1 };
+        for (n, remedy) in self.diagnosis.remedies.iter().enumerate().take(shown) {
             let number = if several { format!("{}. ", n + 1) } else { String::new() };
             let title = format!("{number}{}{}", remedy.title, by(remedy.kind));
             self.entry(if n == 0 { "FIX" } else { "" }, &title, if n == 0 { Style::Good } else { Style::Plain });
@@ -108,7 +111,7 @@ impl<'a> Sections<'a> {
     /// What it is not.
     pub(super) fn ruled_out(&mut self) {
         let ruled_out = &self.diagnosis.ruled_out;
-        if ruled_out.is_empty() {
+        if ruled_out.is_empty() || !self.detail.rest {
             return;
         }
         self.heading();
@@ -140,7 +143,7 @@ impl<'a> Sections<'a> {
             let label = if n == 0 { "MISSING" } else { "" };
             self.entry_hanging(label, 2, &format!("{} → {}", missing.evidence, missing.how_to_get_it), Style::Plain);
         }
-        self.more(missing.len() - shown, "gap");
+        self.more(missing.len() - shown, "gap", "gaps");
     }
 
     /// What each probe met, and how long it all took.
@@ -194,26 +197,24 @@ impl<'a> Sections<'a> {
         text
     }
 
+    /// The edit before the commands: they may speak of it.
     fn remedy(&mut self, remedy: &Remedy) {
-        for command in &remedy.commands {
-            for line in command.lines() {
-                self.page.whole(MARGIN + 2, line, Style::Command);
-            }
+        self.diff(remedy.diff.as_deref().unwrap_or_default());
+        for line in remedy.commands.iter().flat_map(|command| command.lines()) {
+            self.page.whole(MARGIN + 2, line, Style::Command);
         }
-        if let Some(diff) = remedy.diff.as_ref().filter(|_| self.detail.edits || remedy.commands.is_empty()) {
-            self.diff(diff);
-        }
-        for (word, text) in [("risk", &remedy.risk), ("undo", &remedy.undo)] {
-            if text.is_empty() {
-                continue;
+        match self.detail.cautions {
+            Cautions::Whole => {
+                let head = self.page.span(&format!("{:MARGIN$}  risk  ", ""), Style::Dim);
+                let risk = self.page.span(&remedy.risk, Style::Plain);
+                self.page.flow(MARGIN + 8, &[head, risk]);
+                self.page.whole(MARGIN + 2, &format!("undo  {}", remedy.undo), Style::Plain);
             }
-            if self.detail.cautions {
-                let head = self.page.span(&format!("{:MARGIN$}  {word}  ", ""), Style::Dim);
-                let text = self.page.span(text, Style::Plain);
-                self.page.flow(MARGIN + 8, &[head, text]);
-            } else {
-                self.page.cut(MARGIN + 2, &format!("{word}  {text}"), Style::Dim);
+            Cautions::OneLineEach => {
+                self.page.cut(MARGIN + 2, &format!("risk  {}", remedy.risk), Style::Plain);
+                self.page.cut(MARGIN + 2, &format!("undo  {}", remedy.undo), Style::Plain);
             }
+            Cautions::OnlyRisk => self.page.cut(MARGIN + 2, &format!("risk  {}", remedy.risk), Style::Plain),
         }
     }
 
@@ -223,12 +224,12 @@ impl<'a> Sections<'a> {
         for line in lines.iter().take(shown) {
             self.text_line(line, Style::Plain);
         }
-        self.more(lines.len() - shown, "line");
+        self.more(lines.len() - shown, "line", "lines");
     }
 
-    /// Position marks of a diff are left to `-v`: the source of the evidence names the line.
+    /// Position marks and context of a diff are left to `-v`: the source of the evidence names the line.
     fn diff(&mut self, diff: &str) {
-        let lines: Vec<&str> = diff.lines().filter(|line| self.detail.all || !is_position(line)).collect();
+        let lines: Vec<&str> = diff.lines().filter(|line| self.detail.all || is_difference(line)).collect();
         let shown = lines.len().min(self.detail.diff);
         for line in lines.iter().take(shown) {
             let style = match line.as_bytes().first() {
@@ -239,7 +240,7 @@ impl<'a> Sections<'a> {
             };
             self.text_line(line, style);
         }
-        self.more(lines.len() - shown, "line");
+        self.more(lines.len() - shown, "line", "lines");
     }
 
     fn text_line(&mut self, line: &str, style: Style) {
@@ -249,10 +250,10 @@ impl<'a> Sections<'a> {
         }
     }
 
-    fn more(&mut self, count: usize, what: &str) {
+    fn more(&mut self, count: usize, one: &str, several: &str) {
         if count > 0 {
-            let plural = if count == 1 { "" } else { "s" };
-            self.page.cut(MARGIN + 2, &format!("… {count} more {what}{plural} (-v)"), Style::Dim);
+            let what = if count == 1 { one } else { several };
+            self.page.cut(MARGIN + 2, &format!("… {count} more {what} (-v)"), Style::Dim);
         }
     }
 
@@ -278,6 +279,10 @@ impl<'a> Sections<'a> {
             self.page.blank();
         }
     }
+}
+
+fn is_difference(line: &str) -> bool {
+    line.starts_with(['+', '-']) && !is_position(line)
 }
 
 fn is_position(line: &str) -> bool {
