@@ -126,7 +126,9 @@ fn part(line: &str) -> Part<'_> {
 /// `[1]: message` at this place, which is the line's beginning or stands apart from what is before it.
 fn listed(line: &str, at: usize) -> Option<Part<'_>> {
     let (before, rest) = line.split_at(at);
-    let (number, message) = rest.get(1..)?.split_once("]: ")?;
+    let inside = rest.get(1..)?;
+    let (number, after) = inside.split_at(inside.find(|c: char| !c.is_ascii_digit())?);
+    let message = after.strip_prefix("]: ")?;
     let apart = before.is_empty() || before.ends_with([' ', '\t']);
     let number: usize = number.parse().ok().filter(|_| apart)?;
     Some(Part::Check(Some(number), message.trim()))
