@@ -37,6 +37,12 @@ impl Core {
         Ok(NodePicture { name: node.clone(), agent: self.agent_state(node)?, evidence, changes })
     }
 
+    /// How a node is now, without what happened on it.
+    pub(crate) fn present(&self, node: &NodeName) -> Result<NodePicture, EvidenceLogError> {
+        let evidence = self.evidence.states(node)?;
+        Ok(NodePicture { name: node.clone(), agent: self.agent_state(node)?, evidence, changes: Vec::new() })
+    }
+
     /// What tells whether an endpoint means this node: its names and addresses.
     pub(crate) fn outline(&self, node: &NodeName) -> Result<NodePicture, EvidenceLogError> {
         let mut evidence: Vec<Envelope> = self.evidence.states_of(node, Interfaces::KIND)?;

@@ -31,6 +31,8 @@ use crate::identity::Peer;
 use crate::{ALPN_H2, ENROLL_NAME, provider};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while many are under way: clients that never finish then hold their places for a shorter time.
+const CROWDED_TIMEOUT: Duration = Duration::from_secs(1);
 /// Handshakes under way at once; a connection beyond is closed unread.
 const MAX_HANDSHAKES: usize = 4096;
 /// After an accept failed for want of file descriptors.
@@ -168,9 +170,11 @@ async fn accept_loop(listener: TcpListener, tls: Arc<ServerTls>, outputs: Output
             debug!(%remote, "too many handshakes under way");
             continue;
         };
+        let crowded = handshakes.available_permits() < MAX_HANDSHAKES / 2;
+        let limit = if crowded { CROWDED_TIMEOUT } else { HANDSHAKE_TIMEOUT };
         let (configs, outputs) = (tls.0.load_full(), outputs.clone());
         tokio::spawn(async move {
-            let handshake = timeout(HANDSHAKE_TIMEOUT, handshake(tcp, remote, &configs)).await;
+            let handshake = timeout(limit, handshake(tcp, remote, &configs)).await;
             drop(permit);
             match handshake {
                 Err(_) => debug!(%remote, "the TLS handshake took too long"),

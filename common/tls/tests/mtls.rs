@@ -166,3 +166,21 @@ async fn an_observer_sees_the_chain_of_a_server_it_cannot_trust() {
     let error = tokio::io::AsyncReadExt::read(&mut observed.stream.unwrap(), &mut [0; 16]).await.unwrap_err();
     assert!(observe::describe_error(&error).contains("CertificateRequired"), "{error}");
 }
+
+#[tokio::test]
+async fn clients_that_say_nothing_do_not_keep_others_out() {
+    let ca = Ca::create(now()).unwrap();
+    let server = start(&ca).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(&server.address).await.unwrap());
+    }
+    let honest = channel(&server.address, node_credentials(&ca, &ca, DAY, now()));
+    tokio::time::timeout(Duration::from_secs(4), honest).await.unwrap().unwrap();
+    // Nor do they hold their places for long.
+    for tcp in &mut silent {
+        let mut nothing = [0; 1];
+        let closed = tokio::io::AsyncReadExt::read(tcp, &mut nothing);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(20), closed).await.unwrap().unwrap(), 0);
+    }
+}

@@ -164,7 +164,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Status> {
 }
 
 fn summary(core: &Core, node: &NodeName) -> Result<Vec<u8>, Status> {
-    let picture = core.picture(node)?;
+    let picture = core.present(node)?;
     json(&controller_correlate::inventory::summary(&picture, core.agent_version(node)?))
 }
 

@@ -12,7 +12,7 @@ use crate::support::{FakeAgent, Lab, event, node, now};
 
 #[tokio::test]
 async fn a_stream_outlives_its_certificate_only_if_it_was_renewed() {
-    let lab = Lab::start_with(|config| config.certificate_seconds = 3).await;
+    let lab = Lab::start_with(|config| config.certificate_seconds = 5).await;
     let credentials = lab.credentials(&node("es-1")).await;
     let channel = lab.channel_with(credentials.clone()).await;
     let mut renewing = FakeAgent::connect(channel.clone()).await;
