@@ -120,6 +120,20 @@ fn cap(case: &Case<'_>, verdict: &mut Supported, missing: &mut Vec<MissingEviden
         verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);
         missing.push(guess);
     }
+    // The connection stands, so the engine behind the other process may be one that is not seen here, as in a container.
+    let names_holder = verdict.cause.id == "port-differs";
+    if verdict.cause.stage == Some(Stage::Listen)
+        && !names_holder
+        && case.wire.connected().is_some()
+        && case.is_taken_by_other()
+    {
+        verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);
+        let port = case.picture.endpoint.port;
+        missing.push(self::missing(
+            format!("what another process does with connections to port {port}"),
+            format!("on the node: sudo ss -ltnp 'sport = :{port}'"),
+        ));
+    }
     let behind_filter = verdict.cause.stage.is_some_and(|stage| stage > Stage::Filter);
     if behind_filter && case.wire.is_before_socket() {
         verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);

@@ -163,11 +163,25 @@ impl<'a> Case<'a> {
         engine.http_listeners(&http, &transport).ok_or_else(no_sockets)
     }
 
-    /// The finding of a listen-stage rule when something already took the connection.
+    /// The finding of a listen-stage rule when the engine already took the connection. One that another process of the node took
+    /// says nothing of the engine.
     pub fn accepted(&self) -> Option<Finding> {
-        let probe = self.wire.connected().filter(|_| self.wire.is_from_outside() || self.wire.answered().is_some())?;
+        let answered = self.wire.answered().is_some();
+        let probe =
+            self.wire.connected().filter(|_| answered || (self.wire.is_from_outside() && !self.is_taken_by_other()))?;
         let because = format!("a connection from {} to {} stands", probe.vantage, self.destination());
         Some(Finding::ruled_out(because, cite::probe(probe)))
+    }
+
+    /// Whether it is known that no socket of the engine, but one of another process, takes the address and port.
+    pub fn is_taken_by_other(&self) -> bool {
+        let Ok(engine) = self.engine() else { return false };
+        let port = self.picture.endpoint.port;
+        let takes = |listener: &&Listener| {
+            listener.port == port && self.addresses().iter().any(|address| listener.accepts(*address))
+        };
+        let own = engine.listeners().is_none_or(|listeners| listeners.iter().any(takes));
+        !own && engine.unattributed_listeners(port).is_empty() && engine.foreign_listeners(port).iter().any(takes)
     }
 
     /// Whether a socket that takes the address and port has more connections waiting than it holds: the kernel then drops new ones.

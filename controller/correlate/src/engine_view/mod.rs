@@ -133,6 +133,8 @@ impl EngineView {
         match self.unit.known().map(|unit| unit.value.active_state.as_str()) {
             Some("active" | "reloading") => Running::Yes(self.unit.known().and_then(|unit| unit.value.main_started_at)),
             Some("inactive" | "failed") => Running::No,
+            // Who holds a listening socket runs.
+            _ if self.listeners().is_some_and(|listeners| !listeners.is_empty()) => Running::Yes(None),
             _ => Running::Unknown,
         }
     }

@@ -8,7 +8,7 @@ mod tests;
 use common_evidence::collectors::sockets::Listener;
 use common_evidence::settings::{Loopback, Origin, ResolvedSetting};
 use common_model::change::Topic;
-use common_model::diagnosis::Citation;
+use common_model::diagnosis::{Citation, MissingEvidence};
 use common_model::{Certainty, Change, Stage, Timestamp};
 use controller_correlate::engine_view::HTTP_BIND;
 use controller_correlate::{EngineView, Running};
@@ -67,17 +67,32 @@ fn judge(case: &Case<'_>, engine: &EngineView, listeners: &[&Listener]) -> Findi
         let who = other.owner.as_ref().map_or("another process", |owner| owner.command.as_str());
         return Finding::ruled_out(format!("{} takes connections to {}", cite::shown(who), other.shown()), quoted);
     }
-    if listeners.is_empty() {
-        if engine.unattributed_listeners(port).is_empty() {
-            return Finding::ruled_out(format!("{} has no HTTP socket", engine.title()), quoted);
-        }
-        let how = format!("on {}: sudo ss -ltnp 'sport = :{port}'", engine.node);
-        return Finding::unknown(format!("which process holds port {port}"), how);
+    if !listeners.is_empty() {
+        return supported(case, engine, listeners, quoted, None);
     }
-    supported(case, engine, listeners, quoted)
+    let unowned = engine.unattributed_listeners(port);
+    if unowned.is_empty() {
+        return Finding::ruled_out(format!("{} has no HTTP socket", engine.title()), quoted);
+    }
+    let owner = missing(
+        format!("which process holds port {port}"),
+        format!("on {}: sudo ss -ltnp 'sport = :{port}'", engine.node),
+    );
+    let fits = engine.settings().http.bind.is_loopback_only() == Some(true);
+    if !fits || unowned.iter().any(|listener| !listener.is_loopback()) {
+        return Finding::Unknown(vec![owner]);
+    }
+    let quoted = cite::listeners(&engine.node, sockets, &unowned, port);
+    supported(case, engine, &unowned, quoted, Some(owner))
 }
 
-fn supported(case: &Case<'_>, engine: &EngineView, listeners: &[&Listener], sockets: Vec<Citation>) -> Finding {
+fn supported(
+    case: &Case<'_>,
+    engine: &EngineView,
+    listeners: &[&Listener],
+    sockets: Vec<Citation>,
+    doubt: Option<MissingEvidence>,
+) -> Finding {
     let bound: Vec<String> = listeners.iter().map(|listener| listener.shown()).collect();
     let list = bound.join(", ");
     let reason = reason(case, engine);
@@ -89,14 +104,14 @@ fn supported(case: &Case<'_>, engine: &EngineView, listeners: &[&Listener], sock
     ];
     chain.extend(reason.steps);
     Finding::supported(Support {
-        certainty: if case.addresses().is_empty() { Certainty::Likely } else { Certainty::Certain },
+        certainty: if case.addresses().is_empty() || doubt.is_some() { Certainty::Likely } else { Certainty::Certain },
         blocks: Blocks::Now,
         node: Some(engine.node.clone()),
         sentence,
         detail: json!({ "bound": bound, "setting": reason.setting, "value": reason.value, "source": reason.source }),
         chain,
         change: reason.change,
-        missing: reason.missing,
+        missing: doubt.into_iter().chain(reason.missing).collect(),
     })
 }
 
@@ -108,7 +123,7 @@ struct Reason {
     source: String,
     steps: Vec<Step>,
     change: Option<Change>,
-    missing: Vec<common_model::diagnosis::MissingEvidence>,
+    missing: Vec<MissingEvidence>,
 }
 
 fn reason(case: &Case<'_>, engine: &EngineView) -> Reason {

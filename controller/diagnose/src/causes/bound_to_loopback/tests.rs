@@ -112,6 +112,14 @@ fn cannot_tell_without_sockets_or_owner() {
 }
 
 #[test]
+fn a_loopback_socket_without_a_known_owner_is_likely_where_the_file_agrees() {
+    let sockets = vec![listener("127.0.0.1:9200", 0, None)];
+    let node = loopback("network.host: 127.0.0.1\n").listeners(sockets);
+    let verdict = refused(node.without::<common_evidence::collectors::processes::Processes>()).verdict;
+    assert_eq!((verdict.cause.as_str(), verdict.certainty), ("bound-to-loopback", Certainty::Likely), "{verdict:#?}");
+}
+
+#[test]
 fn the_change_is_the_newest_that_narrowed_the_bind_before_the_start() {
     let before = edit(STARTED.plus_millis(-60_000), Some("0.0.0.0"), None);
     let unrelated = Change { items: Vec::new(), at: STARTED.plus_millis(-30_000), ..edit(AT, None, None) };

@@ -6,7 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use common_evidence::firewall::{Block, Decision, Fate, Owner};
+use std::net::{IpAddr, Ipv4Addr};
+
+use common_evidence::firewall::{Block, Decision, Fate, Owner, Packet};
 use common_model::change::Topic;
 use common_model::{Certainty, Change, Probe, Stage, Symptom};
 use serde_json::json;
@@ -27,12 +29,7 @@ pub static CAUSE: Cause = Cause {
 };
 
 fn rule(case: &Case<'_>) -> Finding {
-    let Some(probe) = case.wire.deciding() else {
-        return Finding::unknown(
-            "an attempt to connect from the client's machine",
-            format!("there: nc -vz {}", target(case)),
-        );
-    };
+    let Some(probe) = case.wire.deciding() else { return by_report(case) };
     if probe.connected {
         return Finding::ruled_out(format!("a connection from {} stands", vantage(&probe.vantage)), cite::probe(probe));
     }
@@ -64,55 +61,73 @@ fn rule(case: &Case<'_>) -> Finding {
             format!("what this rule of {} does to the connection: {}", node.name, cite::shown(&rule)),
             format!("on {}: sudo nft monitor trace, during another attempt", node.name),
         ),
-        Some(Fate::Blocked(decision)) => supported(case, probe, &decision),
+        Some(Fate::Blocked(decision)) => supported(case, Some(probe), &decision),
     }
+}
+
+/// Without a probe there is what the client reports; where it came from is not known, so it is never certain.
+fn by_report(case: &Case<'_>) -> Finding {
+    /// RFC 5737: addresses of no real client, which no rule for particular clients names.
+    const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let wanted = || {
+        Finding::unknown("an attempt to connect from the client's machine", format!("there: nc -vz {}", target(case)))
+    };
+    let Some(filters) = case.filters.as_ref().filter(|_| case.wire.is_unconnected()) else { return wanted() };
+    let Some(destination) =
+        case.addresses().iter().copied().find(|address| address.is_ipv4() && !address.is_loopback())
+    else {
+        return wanted();
+    };
+    let port = case.picture.endpoint.port;
+    let fate = filters.fate(&Packet { source: ANYWHERE, destination, port, interface: None });
+    match fate {
+        Fate::Blocked(decision) if agrees(&decision, case.wire.symptom()) => supported(case, None, &decision),
+        _ => wanted(),
+    }
+}
+
+/// Whether what the client gets is what the rule does.
+fn agrees(decision: &Decision, symptom: Symptom) -> bool {
+    matches!(
+        (decision.block, symptom),
+        (Block::Drop, Symptom::Timeout) | (Block::Refuse, Symptom::Refused) | (Block::Prohibit, Symptom::Unreachable)
+    )
 }
 
 fn target(case: &Case<'_>) -> String {
     format!("{} {}", case.picture.endpoint.host, case.picture.endpoint.port)
 }
 
-fn supported(case: &Case<'_>, probe: &Probe, decision: &Decision) -> Finding {
+fn supported(case: &Case<'_>, probe: Option<&Probe>, decision: &Decision) -> Finding {
     let Some(node) = case.node_name() else { return Finding::Unknown(Vec::new()) };
-    let agrees = matches!(
-        (decision.block, probe.outcome),
-        (Block::Drop, Symptom::Timeout) | (Block::Refuse, Symptom::Refused) | (Block::Prohibit, Symptom::Unreachable)
-    );
+    let symptom = case.wire.symptom();
+    let agrees = agrees(decision, symptom);
     let (does, action) = match decision.block {
         Block::Drop => ("drops", "drop"),
         Block::Refuse | Block::Prohibit => ("rejects", "reject"),
     };
-    let source = probe.source.map(|source| source.to_string()).unwrap_or_default();
+    let source = probe.and_then(|probe| probe.source);
+    let port = case.picture.endpoint.port;
+    let from = source.map(|source| format!(" from {source}")).unwrap_or_default();
     let by = by(decision);
     let what = if decision.site.reply { "the answers to connections" } else { "connections" };
-    let sentence = format!(
-        "The firewall of {node} ({}) {does} {what} from {source} to port {}: {by}.",
-        decision.owner.slug(),
-        probe.port
-    );
-    let symptom = match probe.outcome {
+    let owner = decision.owner.slug();
+    let step = match symptom {
         Symptom::Timeout => "no-answer",
         Symptom::Unreachable => "no-route",
         _ => "port-closed",
     };
-    let fact = format!("{} {does} it: {by}", decision.owner.slug());
     Finding::supported(Support {
-        certainty: if agrees { Certainty::Certain } else { Certainty::Likely },
+        certainty: if agrees && probe.is_some() { Certainty::Certain } else { Certainty::Likely },
         blocks: if agrees { Blocks::Now } else { Blocks::Next },
-        node: Some(node),
-        sentence,
-        detail: json!({
-            "owner": decision.owner.slug(),
-            "action": action,
-            "rule": decision.rule,
-            "port": probe.port,
-            "source": probe.source,
-        }),
+        node: Some(node.clone()),
+        sentence: format!("The firewall of {node} ({owner}) {does} {what}{from} to port {port}: {by}."),
+        detail: json!({ "owner": owner, "action": action, "rule": decision.rule, "port": port, "source": source }),
         chain: vec![
-            case.symptom_step(symptom, &format!("{} cannot be reached", case.destination()), Vec::new()),
-            Step::new("host-firewall", fact, packet::quote(case, decision)),
+            case.symptom_step(step, &format!("{} cannot be reached", case.destination()), Vec::new()),
+            Step::new("host-firewall", format!("{owner} {does} it: {by}"), packet::quote(case, decision)),
         ],
-        change: case.newest_change(|change| explains(change, decision, probe.port)),
+        change: case.newest_change(|change| explains(change, decision, port)),
         missing: Vec::new(),
     })
 }

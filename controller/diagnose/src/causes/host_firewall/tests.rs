@@ -81,6 +81,16 @@ fn does_not_when_the_rules_let_it_pass_or_it_connects() {
 }
 
 #[test]
+fn is_likely_by_the_clients_report_alone() {
+    let reported = controller_correlate::Picture {
+        client_error: Some("curl: (28) Failed to connect to 10.0.0.5 port 9200: Connection timed out".to_owned()),
+        ..picture(dropping(), Vec::new())
+    };
+    let verdict = crate::diagnose(&reported).verdict;
+    assert_eq!((verdict.cause.as_str(), verdict.certainty), ("host-firewall", Certainty::Likely), "{verdict:#?}");
+}
+
+#[test]
 fn cannot_tell_without_the_rules() {
     let picture = picture(Node::new().without::<Nftables>(), vec![probe(Symptom::Timeout)]);
     assert!(matches!(rule(&Case::of(&picture)), Finding::Unknown(_)));

@@ -38,7 +38,7 @@ fn rule(case: &Case<'_>) -> Finding {
         );
     };
     if !probe.connected {
-        return Finding::Unknown(Vec::new());
+        return once_reached(case);
     }
     if case.wire.plain_http().is_some() {
         return Finding::ruled_out("plain HTTP is answered", cite::probe(probe));
@@ -86,6 +86,31 @@ fn supported(case: &Case<'_>, plain: &Probe, over_tls: &Probe) -> Finding {
         chain,
         change: engine.and_then(|engine| case.newest_change(|change| explains(change, engine))),
         missing: expired(case, tls).into_iter().collect(),
+    })
+}
+
+/// Nothing connects yet; would plain HTTP be answered once it does?
+fn once_reached(case: &Case<'_>) -> Finding {
+    let Ok(engine) = case.engine() else { return Finding::Unknown(Vec::new()) };
+    let settings = engine.settings();
+    let asked_for = case.picture.endpoint.scheme == Some(Scheme::Http);
+    let Some(step) = setting(engine, &settings.http_ssl).filter(|_| asked_for && settings.tls() == Some(true)) else {
+        return Finding::Unknown(Vec::new());
+    };
+    Finding::supported(Support {
+        certainty: Certainty::Likely,
+        blocks: Blocks::Next,
+        node: case.node_name(),
+        sentence: format!(
+            "Once reached, {} on {} wants https, and the client was told http: {}.",
+            engine.title(),
+            engine.node,
+            step.sentence
+        ),
+        detail: json!({ "tls": { "version": null, "issuer": null, "fingerprint_sha256": null, "not_after": null } }),
+        chain: vec![step],
+        change: case.newest_change(|change| explains(change, engine)),
+        missing: Vec::new(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use common_model::change::ChangedItem;
 use common_model::diagnosis::StageState;
-use controller_correlate::testing::{Node, STARTED, YML, answered, http, picture, probe, tls};
+use controller_correlate::testing::{AT, Node, STARTED, YML, answered, http, picture, probe, tls};
 
 use super::*;
 
@@ -71,6 +71,18 @@ fn does_not_when_plain_http_is_answered() {
 fn cannot_tell_without_a_connection() {
     let picture = picture(Node::new(), vec![probe(Symptom::Timeout)]);
     assert!(matches!(rule(&Case::of(&picture)), Finding::Unknown(_)));
+}
+
+#[test]
+fn a_stopped_engine_with_tls_is_a_blocker_behind() {
+    let node = secured().stopped(AT.plus_millis(-480_000));
+    let diagnosis = crate::diagnose(&picture(node, vec![probe(Symptom::Refused)]));
+    assert_eq!(diagnosis.verdict.cause.as_str(), "not-running");
+    assert!(
+        diagnosis.blockers.iter().any(|blocker| blocker.cause.as_str() == "https-required"),
+        "{:#?}",
+        diagnosis.blockers
+    );
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn rule(case: &Case<'_>) -> Finding {
         );
     }
     let searched_all = engines.value.problems.is_empty() && sockets.known().is_some();
-    let fits = case.wire.symptom() == Symptom::Refused && found.by == FoundBy::Address && left.is_empty();
+    let fits = case.wire.symptom() == Symptom::Refused
+        && matches!(found.by, FoundBy::Address | FoundBy::Here)
+        && left.is_empty();
     let rest =
         if left.is_empty() { String::new() } else { format!("; only configuration is left in {}", left.join(", ")) };
     let fact = format!("no unit, package or process of Elasticsearch or OpenSearch was found{rest}");

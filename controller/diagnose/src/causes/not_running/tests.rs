@@ -70,8 +70,23 @@ fn does_not_when_something_answers() {
 }
 
 #[test]
-fn cannot_tell_without_unit_and_processes() {
-    let node = Node::new().without::<Unit>().without::<common_evidence::collectors::processes::Processes>();
+fn cannot_tell_without_unit_processes_and_sockets() {
+    use common_evidence::collectors::{processes::Processes, sockets::Sockets};
+
+    let node = Node::new().without::<Unit>().without::<Processes>().without::<Sockets>();
     let picture = picture(node, vec![probe(Symptom::Refused)]);
     assert!(matches!(rule(&Case::of(&picture)), Finding::Unknown(_)));
+}
+
+#[test]
+fn a_proxy_that_still_listens_does_not_hide_it() {
+    use common_model::Probe;
+    use common_model::probe::HttpAnswer;
+    use controller_correlate::testing::{foreign, http};
+
+    let node =
+        Node::new().stopped(AT.plus_millis(-480_000)).listeners(vec![foreign("[::]:9200", "nginx", "nginx.service")]);
+    let bad_gateway = Probe { connected: true, http: Some(http(HttpAnswer::Http)), ..probe(Symptom::HttpError) };
+    let verdict = crate::diagnose(&picture(with_changes(node), vec![bad_gateway])).verdict;
+    assert_eq!((verdict.cause.as_str(), verdict.certainty), ("not-running", Certainty::Likely), "{verdict:#?}");
 }
