@@ -47,12 +47,8 @@ const DISABLED_UNITS: &[&str] = &[
 /// Stock files that set kernel settings of the whole machine at boot.
 const MASKED_SYSCTL_FILES: &[&str] = &["50-pid-max.conf", "99-protect-links.conf"];
 
-/// The root directory of the base image, made on first use (about a minute).
-///
-/// # Errors
-/// When this machine's apt sources do not carry the release, or debootstrap
-/// fails.
-pub fn prepare() -> Result<PathBuf> {
+/// The root directory of the base image, made on first use (two minutes).
+pub(crate) fn prepare() -> Result<PathBuf> {
     let name = cache::key("image", &(VERSION, apt::SUITE, PACKAGES));
     cache::once(&name, make)
 }

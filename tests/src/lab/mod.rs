@@ -33,6 +33,5 @@ pub use client::{Client, Connect, client};
 pub use command::Output;
 pub use engine::Engine;
 pub use host::{Host, PathCut};
-pub use image::prepare as prepare_image;
 pub use sysctl::SysctlGuard;
 pub use wait::until;

@@ -20,7 +20,6 @@ static OPENSEARCH: Mutex<Option<Host>> = Mutex::new(None);
 /// A healthy node, nobody else's until this is dropped.
 pub struct Lease {
     slot: MutexGuard<'static, Option<Host>>,
-    engine: Engine,
     spoilt: bool,
 }
 
@@ -42,16 +41,10 @@ pub fn node(engine: Engine) -> Result<Lease> {
         engine.run_healthy(&host)?;
         *slot = Some(host);
     }
-    Ok(Lease { slot, engine, spoilt: false })
+    Ok(Lease { slot, spoilt: false })
 }
 
 impl Lease {
-    /// Which engine runs on it.
-    #[must_use]
-    pub fn engine(&self) -> Engine {
-        self.engine
-    }
-
     /// Says that this test left the node other than it was.
     pub fn spoil(&mut self) {
         self.spoilt = true;

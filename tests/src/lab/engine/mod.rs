@@ -72,20 +72,12 @@ impl Engine {
         format!("/var/log/{}/{cluster}.log", self.name())
     }
 
-    /// Makes the package, if no run did before (up to a minute), for a first
-    /// use that is not part of a test's own time.
-    ///
-    /// # Errors
-    /// When its jars cannot be fetched or the package cannot be built.
-    pub fn prepare(self) -> Result<()> {
-        package::prepare(self).map(drop)
-    }
-
     /// Installs it on the host, stopped and disabled, with the configuration it
-    /// is delivered with: bound to loopback.
+    /// is delivered with: bound to loopback. The first use on a machine makes
+    /// the package (up to a minute).
     ///
     /// # Errors
-    /// As [`Engine::prepare`], and when dpkg fails.
+    /// When its jars cannot be fetched, the package cannot be built, or dpkg fails.
     pub fn install(self, host: &Host) -> Result<()> {
         host.install_deb(&package::prepare(self)?)
     }
