@@ -1,3 +1,5 @@
+//! Bootstrap checks as the engines print them.
+
 use super::*;
 
 fn ids(text: &str) -> Vec<String> {

@@ -1,3 +1,5 @@
+//! Secrets that must not get through.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

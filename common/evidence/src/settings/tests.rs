@@ -1,3 +1,5 @@
+//! Where settings come from and which one counts.
+
 use common_model::probe::Product;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Ymls whole, broken and hostile.
+
 use super::*;
 
 fn fatal(text: &str) -> (usize, Option<String>, String) {

@@ -1,3 +1,5 @@
+//! Logs of real engines.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Journal lines as journalctl prints them.
+
 use serde_json::json;
 
 use super::*;
