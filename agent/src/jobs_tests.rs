@@ -1,3 +1,5 @@
+//! What is read when, and what is told of it.
+
 use common_model::probe::Product;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The spool through crashes, damage and full disks.
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 

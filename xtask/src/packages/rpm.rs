@@ -39,7 +39,7 @@ const ZSH: (&str, &str) = ("/usr/share/zsh/vendor-completions", "/usr/share/zsh/
 
 /// The tree is built already, so the spec only lays it out; rpm finds the libraries by itself.
 fn specify(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow::Result<String> {
-    let mut files: Vec<String> =
+    let files: Vec<String> =
         deb::relative_files(staged)?.iter().map(|file| format!("/{file}").replace(ZSH.0, ZSH.1)).collect();
     let scripts = if manifest.service { scriptlets(manifest)? } else { String::new() };
     Ok(format!(

@@ -1,3 +1,5 @@
+//! Zones as firewalld writes them.
+
 use super::*;
 
 fn firewalld(raw: &[u8]) -> Firewalld {

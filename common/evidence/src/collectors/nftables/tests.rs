@@ -1,3 +1,5 @@
+//! Rulesets as nft prints them.
+
 use super::*;
 
 /// The rules of `nft list ruleset -a` by handle, without counters' values.

@@ -1,3 +1,5 @@
+//! Rules as ufw writes them.
+
 use super::*;
 
 fn ufw(raw: &[u8]) -> Ufw {

@@ -1,3 +1,5 @@
+//! The commands that open a port, for each owner of a firewall.
+
 use super::*;
 use crate::firewall::Decision;
 use crate::firewall::tests::{docker, firewalld_mixed, nftables, packet, ufw};
