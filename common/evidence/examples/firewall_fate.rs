@@ -1,8 +1,11 @@
 //! What captured rulesets do to connections: `firewall_fate DIRECTORY`, with `SOURCE DESTINATION PORT [INTERFACE]` lines on
-//! standard input; each is answered by one line.
+//! standard input; each is answered by one line: the fate, and for a blocked one, between tabs, the place, the rule, the commands
+//! that open it and those that take them back.
 //!
 //! Reads whichever of these files the directory has: `nft.json` (`nft -j -a list ruleset`), `iptables.txt`, `ip6tables.txt`,
 //! `legacy.txt`, `legacy6.txt` (the save programs), `ufw.json`, `firewalld.json` and `interfaces.json` (as the agent sends them).
+
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,12 +39,12 @@ fn answer(firewalls: &Firewalls, packet: &Packet) -> String {
             let opening = firewall::opening(firewalls, &decision, packet, Network::host(packet.source));
             let rule = decision.rule.as_deref().unwrap_or("policy");
             let (owner, place) = (decision.owner.slug(), &decision.place);
-            format!("{:?} {owner} | {place} | {rule} | {}", decision.block, opening.commands.join(" ; "))
+            let commands = [opening.commands, opening.undo].map(|commands| commands.join(" && "));
+            format!("{:?} {owner}\t{place}\t{rule}\t{}", decision.block, commands.join("\t"))
         }
     }
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr)]
 fn main() -> ExitCode {
     let Some(directory) = std::env::args().nth(1) else {
         eprintln!("usage: firewall_fate DIRECTORY < LINES");

@@ -111,6 +111,8 @@ pub enum Program {
     Ip6tablesSave,
     /// `iptables-legacy-save`
     IptablesLegacySave,
+    /// `ip6tables-legacy-save`
+    Ip6tablesLegacySave,
     /// `firewall-cmd`
     FirewallCmd,
     /// `systemctl`

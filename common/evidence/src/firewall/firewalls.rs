@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::flow::{Interface, Truth};
 use super::network::Network;
-use super::ruleset::{Table, Tool};
+use super::ruleset::{Family, Table, Tool};
 use crate::collectors::firewalld::Firewalld;
 use crate::collectors::interfaces::{InterfaceAddress, Interfaces};
 use crate::collectors::iptables::Iptables;
@@ -34,11 +34,26 @@ pub struct Reads<'a> {
     pub interfaces: Option<&'a Interfaces>,
 }
 
+/// Something that was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// Whose packets it may concern.
+    pub family: Family,
+    /// What, for people.
+    pub text: String,
+}
+
+impl Gap {
+    fn of_all(text: String) -> Self {
+        Self { family: Family::Inet, text }
+    }
+}
+
 /// Every packet filter of a node in one shape.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Firewalls {
-    /// What could not be read and may hold a rule that blocks, for people.
-    pub gaps: Vec<String>,
+    /// What could not be read and may hold a rule that blocks.
+    pub gaps: Vec<Gap>,
     /// Why a ruleset is known in part only. A rule before any that is known may decide, so nothing can be told at all.
     pub cut: Option<String>,
     /// Every table the kernel asks, each once.
@@ -60,11 +75,11 @@ impl Firewalls {
         let mut tables = match reads.nftables {
             Some(nftables) => {
                 cut = cut.or(nftables.cut.clone());
-                gaps.extend(nftables.gaps.iter().cloned());
+                gaps.extend(nftables.gaps.iter().cloned().map(Gap::of_all));
                 nftables.tables.clone()
             }
             None => {
-                gaps.push("the nftables ruleset was not read".to_owned());
+                gaps.push(Gap::of_all("the nftables ruleset was not read".to_owned()));
                 Vec::new()
             }
         };
@@ -80,14 +95,7 @@ impl Firewalls {
                 add_legacy(&mut tables, table);
             }
         }
-        for (name, read) in [("iptables-legacy-save", reads.legacy), ("ip6tables-legacy-save", reads.legacy6)] {
-            let family = if name.starts_with("ip6") { "ip6" } else { "ip" };
-            let listed = reads.legacy_tables.is_some_and(|names| names.legacy.iter().any(|(of, _)| of == family));
-            let known = tables.iter().any(|table| table.tool == Tool::IptablesLegacy && table.family.word() == family);
-            if read.is_none() && listed && !known {
-                gaps.push(format!("the kernel has {family} tables of iptables-legacy, and {name} did not tell them"));
-            }
-        }
+        gaps.extend(legacy_gaps(&reads, &tables));
         Self {
             gaps,
             cut,
@@ -131,6 +139,22 @@ impl Firewalls {
             .filter(|held| Network::new(held.address, held.prefix).contains(address))
             .max_by_key(|held| held.prefix)
     }
+}
+
+/// Tables of iptables-legacy that the kernel has and nothing told. Its programs need a capability that agents may lack.
+fn legacy_gaps(reads: &Reads<'_>, tables: &[Table]) -> Vec<Gap> {
+    let Some(listed) = reads.legacy_tables else { return Vec::new() };
+    if let Some(cut) = &listed.cut {
+        return vec![Gap::of_all(cut.clone())];
+    }
+    let families = [(Family::Ip, reads.legacy), (Family::Ip6, reads.legacy6)];
+    let untold = families.into_iter().filter(|(family, read)| {
+        let known = tables.iter().any(|table| table.tool == Tool::IptablesLegacy && table.family == *family);
+        read.is_none() && !known && listed.legacy.iter().any(|(of, _)| of == family.word())
+    });
+    untold
+        .map(|(family, _)| Gap { family, text: format!("the tables of iptables-legacy for {family} were not read") })
+        .collect()
 }
 
 /// Adds a table of iptables-save. It is the kernel's nftables table of that name when nft lists one, else a legacy one.

@@ -12,7 +12,7 @@ mod walk;
 
 use std::net::IpAddr;
 
-pub use firewalls::{Firewalls, Reads};
+pub use firewalls::{Firewalls, Gap, Reads};
 pub use lines::{RuleLine, rules_for_port};
 pub use network::Network;
 pub use opening::{Opening, opening};

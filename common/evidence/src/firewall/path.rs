@@ -55,7 +55,10 @@ fn journey(firewalls: &Firewalls, packet: &Packet) -> (Fate, Option<(IpAddr, u16
     let fate = match (journey.stop.take(), journey.doubt.take()) {
         (Some(stop), _) => Fate::Blocked(decision(firewalls, packet, &journey.flow, &stop)),
         (None, Some(text)) => Fate::Unclear(text),
-        (None, None) => firewalls.gaps.first().map_or(Fate::Passes, |gap| Fate::Unclear(gap.clone())),
+        (None, None) => {
+            let gap = firewalls.gaps.iter().find(|gap| gap.family.sees(packet.destination.to_canonical()));
+            gap.map_or(Fate::Passes, |gap| Fate::Unclear(gap.text.clone()))
+        }
     };
     (fate, forwarded)
 }

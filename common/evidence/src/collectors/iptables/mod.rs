@@ -33,6 +33,7 @@ pub static COLLECTOR: Collector = Collector {
             read("ip", Program::IptablesSave),
             read("ip6", Program::Ip6tablesSave),
             read("legacy", Program::IptablesLegacySave),
+            read("legacy6", Program::Ip6tablesLegacySave),
             ("legacy-tables".to_owned(), Source::Files { places, suffix: "", cap: 4096 }),
         ]
     },

@@ -41,17 +41,13 @@ fn objects(raw: &[u8]) -> (Vec<Value>, Option<String>) {
         match stream.next() {
             Some(Ok(object)) => objects.push(object),
             Some(Err(error)) => {
-                return (objects, Some(format!("after {} objects: {error}", objects_read(&rest, &text))));
+                return (objects, Some(format!("after {} of {} bytes: {error}", text.len() - rest.len(), text.len())));
             }
             None => return (objects, Some("it ends early".to_owned())),
         }
         let read = stream.byte_offset();
         rest = rest.get(read..).unwrap_or_default();
     }
-}
-
-fn objects_read(rest: &str, text: &str) -> String {
-    format!("{} of {} bytes", text.len() - rest.len(), text.len())
 }
 
 #[derive(Deserialize)]

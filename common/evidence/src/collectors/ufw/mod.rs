@@ -105,8 +105,8 @@ impl Evidence for Ufw {
 
 /// The value of the last `KEY=value` line, without quotes.
 fn assigned(text: &str, key: &str) -> Option<String> {
-    let assignments = text.lines().filter_map(|line| line.trim().split_once('='));
-    let value = assignments.filter(|(name, _)| *name == key).last()?.1;
+    let mut assignments = text.lines().filter_map(|line| line.trim().split_once('='));
+    let value = assignments.rfind(|(name, _)| *name == key)?.1;
     Some(value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
