@@ -8,9 +8,17 @@ use proto::v1;
 /// What is kept of a message that says why something could not be read.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
-/// Hides what must not leave the node. From here on, the bytes may be written and sent.
+/// Hides what must not leave the node. From here on, the bytes may be written and sent. What a redaction that fails was
+/// given is not sent. Takes its time with what is large.
 pub(crate) fn redacted(collector: &Collector, read: Result<Vec<u8>, Failure>) -> Body {
-    match read.map(collector.redact) {
+    let redact = collector.redact;
+    let redacted = read.and_then(|raw| {
+        std::panic::catch_unwind(|| redact(raw)).map_err(|_| {
+            let message = "secrets in it could not be told from the rest; it is not sent".to_owned();
+            Failure { reason: FailureReason::Other, message }
+        })
+    });
+    match redacted {
         Ok(raw) if raw.len() > MAX_BODY_BYTES => Body::Failed(Failure {
             reason: FailureReason::Other,
             message: format!("{} bytes: more than the {MAX_BODY_BYTES} that are sent", raw.len()),

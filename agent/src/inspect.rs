@@ -138,18 +138,15 @@ async fn read(reader: &Reader, source: &Source) -> Result<Vec<u8>, Failure> {
 }
 
 async fn read_journal(collector: &'static Collector, matches: &[String]) -> Vec<Read> {
-    match recent(matches).await {
-        Ok(entries) => entries
-            .into_iter()
-            .map(|entry| {
-                let subject = entry.unit.unwrap_or(entry.command);
-                Read { collector, subject, body: draft::redacted(collector, entry.line) }
-            })
-            .collect(),
-        Err(failure) => {
-            vec![Read { collector, subject: String::new(), body: draft::redacted(collector, Err(failure)) }]
-        }
+    let lines = match recent(matches).await {
+        Ok(entries) => entries.into_iter().map(|entry| (entry.unit.unwrap_or(entry.command), entry.line)).collect(),
+        Err(failure) => vec![(String::new(), Err(failure))],
+    };
+    let mut reads = Vec::new();
+    for (subject, line) in lines {
+        reads.push(Read { collector, subject, body: draft::redacted(collector, line) });
     }
+    reads
 }
 
 fn word(reason: FailureReason) -> &'static str {

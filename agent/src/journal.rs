@@ -89,6 +89,7 @@ impl Follow {
             }
         }
         self.place.groups = groups;
+        tracing::debug!(groups = ?self.place.groups, "following the journal");
         let start = self.place.cursor.clone().map_or(Start::Recent, Start::After);
         let mut follower = match Follower::start(&matches(&self.place.groups), &start) {
             Ok(follower) => follower,
@@ -110,6 +111,7 @@ impl Follow {
                     Err(_) => break,
                 }
             }
+            tracing::debug!(lines = batch.len(), "the journal has news");
             batch.retain(|entry| entry.cursor.as_ref().is_none_or(|cursor| !seen.contains(cursor)));
             self.told = None;
             self.append(batch, engines, true).await;
@@ -123,21 +125,18 @@ impl Follow {
         else {
             return;
         };
-        let envelopes = entries.into_iter().filter_map(|entry| self.envelope(entry, engines)).collect();
-        self.queue(envelopes).await;
+        let (node, engines) = (self.wiring.node.clone(), engines.to_vec());
+        let redact = move || entries.into_iter().filter_map(|entry| envelope(&node, entry, &engines)).collect();
+        match tokio::task::spawn_blocking(redact).await {
+            Ok(envelopes) => self.queue(envelopes).await,
+            Err(error) => tracing::error!(%error, "lines of the journal were lost"),
+        }
         // The loop may be busy: it then reads again anyway.
         self.wiring.units.try_send(cause).ok();
         if follows && cursor.is_some() {
             self.place.cursor = cursor;
             self.save().await;
         }
-    }
-
-    fn envelope(&self, entry: JournalEntry, engines: &[EngineRef]) -> Option<(Class, v1::Envelope)> {
-        let about = entry.unit.filter(|unit| is_engine(unit, engines));
-        let subject = about.unwrap_or(entry.command);
-        let body = draft::redacted(&COLLECTOR, entry.line);
-        draft::envelope(&self.wiring.node, &COLLECTOR, subject, clock::now(), body).ok()
     }
 
     /// Tells once that the journal cannot be read.
@@ -171,6 +170,13 @@ impl Follow {
             tracing::debug!("the place in the journal cannot be kept: {error}");
         }
     }
+}
+
+fn envelope(node: &NodeName, entry: JournalEntry, engines: &[EngineRef]) -> Option<(Class, v1::Envelope)> {
+    let about = entry.unit.filter(|unit| is_engine(unit, engines));
+    let subject = about.unwrap_or(entry.command);
+    let body = draft::redacted(&COLLECTOR, entry.line);
+    draft::envelope(node, &COLLECTOR, subject, clock::now(), body).ok()
 }
 
 async fn load(path: &std::path::Path) -> Place {

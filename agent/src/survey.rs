@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use agent_sources::{Directories, Kernel, Reader, Reading};
+use agent_sources::{Directories, Fingerprint, Kernel, Reader, Reading};
 use common_evidence::collectors::engines::{self, Engines};
 use common_evidence::collectors::sockets;
 use common_evidence::engine::EngineRef;
@@ -60,7 +60,9 @@ pub(crate) struct Survey {
 struct Outcome {
     task: Task,
     taken_at: Timestamp,
-    reading: Reading,
+    /// Redacted; none when it was not read because it is unchanged.
+    body: Option<Body>,
+    fingerprint: Option<Fingerprint>,
 }
 
 /// Something that was read and is to be appended.
@@ -172,17 +174,10 @@ impl Survey {
 
     /// What of a read is to be appended.
     fn judge(&mut self, outcome: Outcome) -> Vec<News> {
-        let Outcome { task, taken_at, reading } = outcome;
+        let Outcome { task, taken_at, body, fingerprint } = outcome;
         let now = Instant::now();
-        let (body, fingerprint) = match reading {
-            Reading::Unchanged => (None, task.known),
-            Reading::Read { body, fingerprint } => (Some(body), fingerprint),
-        };
         let counts = self.jobs.finish(&task.key, fingerprint, now);
-        let (Some(read), true, Some(collector)) = (body, counts, collector_of(task.key.0)) else {
-            return Vec::new();
-        };
-        let body = draft::redacted(collector, read);
+        let Some(body) = body.filter(|_| counts) else { return Vec::new() };
         if !self.jobs.is_news(&task.key, self.digest(&body)) {
             return Vec::new();
         }
@@ -257,10 +252,23 @@ fn collector_of(kind: &str) -> Option<&'static Collector> {
     ALL.iter().copied().find(|collector| collector.kind == kind)
 }
 
+/// Reads and redacts, away from the loop: what is read may be large.
 async fn read(reader: Reader, task: Task) -> Outcome {
     let taken_at = clock::now();
-    let reading = reader.read(&task.source, task.known).await;
-    Outcome { task, taken_at, reading }
+    let begun = Instant::now();
+    let (read, fingerprint) = match reader.read(&task.source, task.known).await {
+        Reading::Unchanged => (None, task.known),
+        Reading::Read { body, fingerprint } => (Some(body), fingerprint),
+    };
+    let body = match (read, collector_of(task.key.0)) {
+        (Some(read), Some(collector)) => {
+            let redacted = tokio::task::spawn_blocking(move || draft::redacted(collector, read));
+            redacted.await.inspect_err(|error| tracing::error!(%error, "a redaction ended")).ok()
+        }
+        _ => None,
+    };
+    tracing::debug!(kind = task.key.0, subject = %printable_line(&task.key.1), elapsed = ?begun.elapsed(), "read");
+    Outcome { task, taken_at, body, fingerprint }
 }
 
 async fn until(due: Option<tokio::time::Instant>) {

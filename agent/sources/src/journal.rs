@@ -58,14 +58,21 @@ impl Follower {
     /// # Errors
     /// When journalctl cannot be started; that it cannot read the journal shows at [`Follower::next`].
     pub fn start(matches: &[String], from: &Start) -> Result<Self, Failure> {
-        let mut args: Vec<String> =
-            ["--output=json", "--all", "--follow", "--quiet"].into_iter().map(str::to_owned).collect();
+        let mut args = ["--output=json", "--all", "--follow", "--quiet"].map(str::to_owned).to_vec();
         args.push(format!("--output-fields={FIELDS}"));
         match from {
             Start::Recent => args.push(format!("--lines={PAST_LINES}")),
             Start::After(cursor) => args.extend(["--no-tail".to_owned(), format!("--after-cursor={cursor}")]),
         }
-        args.extend(matches.iter().cloned());
+        match machine_id() {
+            // Following means the current boot only, unless journals are merged; then other machines' that were collected
+            // here would count, too. Without this, the last lines before a reboot are lost.
+            Some(id) => {
+                args.push("--merge".to_owned());
+                args.extend(of_machine(matches, &id));
+            }
+            None => args.extend(matches.iter().cloned()),
+        }
         let mut child = command::spawn(Program::Journalctl, &args)?;
         let stdout = child.stdout.take().ok_or_else(|| other("journalctl has no output".to_owned()))?;
         let complaints = child.stderr.take();
@@ -131,6 +138,22 @@ pub async fn recent(matches: &[String]) -> Result<Vec<JournalEntry>, Failure> {
     Ok(lines.map(|line| if line.len() > LINE_CAP { left_out() } else { entry(line.to_vec()) }).collect())
 }
 
+fn machine_id() -> Option<String> {
+    let id = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let id = id.trim();
+    (id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+/// Narrows every alternative (`+` stands between them) to the lines of one machine.
+fn of_machine(matches: &[String], id: &str) -> Vec<String> {
+    let machine = format!("_MACHINE_ID={id}");
+    matches
+        .split(|part| part == "+")
+        .map(|group| [group, std::slice::from_ref(&machine)].concat())
+        .collect::<Vec<_>>()
+        .join(&"+".to_owned())
+}
+
 fn left_out() -> JournalEntry {
     let line = Err(other(format!("a line of the journal longer than {LINE_CAP} bytes was left out")));
     JournalEntry { line, cursor: None, unit: None, command: String::new(), from_systemd: false }
@@ -189,6 +212,12 @@ mod tests {
         let odd = entry(br#"{"__CURSOR":"s=3","_COMM":[1,2],"MESSAGE":null}"#.to_vec());
         assert_eq!((odd.unit, odd.command.as_str()), (None, ""));
         assert_eq!(entry(b"not json".to_vec()).cursor, None);
+    }
+
+    #[test]
+    fn every_alternative_is_of_this_machine() {
+        let matches = ["A=1", "+", "B=2", "C=3"].map(str::to_owned);
+        assert_eq!(of_machine(&matches, "0"), ["A=1", "_MACHINE_ID=0", "+", "B=2", "C=3", "_MACHINE_ID=0"]);
     }
 
     #[tokio::test]

@@ -42,7 +42,9 @@ impl PackageReader {
         let mut problems = Vec::new();
         let print = print(root, DPKG_STATUS);
         if self.dpkg.print != print {
-            match print.map_or(Ok(Vec::new()), |_| dpkg(root)) {
+            let root = root.clone();
+            let read = tokio::task::spawn_blocking(move || print.map_or(Ok(Vec::new()), |_| dpkg(&root)));
+            match read.await.map_err(|error| error.to_string()).flatten() {
                 Ok(packages) => self.dpkg = Cached { print, packages },
                 Err(problem) => problems.push(problem),
             }
