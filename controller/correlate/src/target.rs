@@ -187,7 +187,66 @@ fn same_host(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::same_host;
+    use super::*;
+    use crate::testing::{ADDRESS, AT, Node, asking, ip};
+
+    fn second() -> NodePicture {
+        let mut node = Node::new().build();
+        node.name = "es-2".parse().unwrap();
+        node
+    }
+
+    fn with_second(mut picture: Picture) -> Picture {
+        picture.nodes.insert("es-2".parse().unwrap(), second());
+        picture
+    }
+
+    fn by(picture: &Picture) -> Option<(String, FoundBy)> {
+        Target::of(picture).found().map(|found| (found.node.name.to_string(), found.by))
+    }
+
+    #[test]
+    fn an_address_on_an_interface_tells() {
+        let picture = asking("http://10.0.0.5:9200", Node::new(), vec![]);
+        assert_eq!(by(&picture), Some(("es-1".to_owned(), FoundBy::Address)));
+        assert_eq!(Target::of(&picture).found().unwrap().addresses, [ip(ADDRESS)]);
+        assert_eq!(Target::of(&asking("http://10.0.0.77:9200", Node::new(), vec![])), Target::Unknown);
+    }
+
+    #[test]
+    fn an_address_two_nodes_have_is_ambiguous_unless_the_name_tells() {
+        let picture = with_second(asking("http://10.0.0.5:9200", Node::new(), vec![]));
+        assert!(matches!(Target::of(&picture), Target::Ambiguous(nodes) if nodes.len() == 2));
+        let picture = with_second(asking("http://es-2.example.org:9200", Node::new(), vec![]));
+        assert_eq!(by(&picture), Some(("es-2".to_owned(), FoundBy::Address)));
+    }
+
+    #[test]
+    fn a_translated_address_is_known_by_its_name() {
+        let mut picture = asking("http://es-1.example.org:9200", Node::new(), vec![]);
+        picture.resolution = Resolution::Addresses(vec![ip("203.0.113.9")]);
+        assert_eq!(by(&picture), Some(("es-1".to_owned(), FoundBy::Name)));
+        assert_eq!(Target::of(&picture).found().unwrap().addresses, [ip(ADDRESS)]);
+    }
+
+    #[test]
+    fn localhost_is_where_the_client_is() {
+        let mut picture = asking("http://localhost:9200", Node::new(), vec![]);
+        assert_eq!(by(&picture).map(|found| found.1), Some(FoundBy::Loopback));
+        picture.here = Some("es-1".parse().unwrap());
+        assert_eq!(by(&picture).map(|found| found.1), Some(FoundBy::Here));
+        picture.here = None;
+        assert!(matches!(Target::of(&with_second(picture)), Target::Ambiguous(_)));
+    }
+
+    #[test]
+    fn pasted_evidence_is_about_its_node() {
+        let mut picture = asking("http://es-9:9200", Node::new(), vec![]);
+        assert_eq!(Target::of(&picture).found().map(|found| found.by), Some(FoundBy::Address));
+        picture.resolution = Resolution::NotTried;
+        assert_eq!(by(&picture), Some(("es-1".to_owned(), FoundBy::OnlyNode)));
+        assert_eq!(picture.at, AT);
+    }
 
     #[test]
     fn a_short_name_means_its_full_name() {

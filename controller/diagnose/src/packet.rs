@@ -1,17 +1,27 @@
-//! The fate of the deciding probe's first packet in the node's filters.
+//! The fate of the deciding probe's packets in the node's filters.
 
 use common_evidence::firewall::{Decision, Fate, Packet};
-use common_model::Probe;
+use common_model::{Probe, Symptom};
 use common_model::diagnosis::Citation;
 
 use crate::case::Case;
 use crate::cite;
 
-/// What the node's filters do to the probe's first packet. None when it is not known where the probe came from, where to, or
-/// what the filters are.
+/// What the node's filters do to the probe's packets, as far as it got. None when it is not known where the probe came from,
+/// where to, or what the filters are.
 pub(crate) fn fate(case: &Case<'_>, probe: &Probe) -> Option<Fate> {
     let packet = Packet { source: probe.source?, destination: probe.address?, port: probe.port, interface: None };
-    Some(case.filters.as_ref()?.fate(&packet))
+    match case.filters.as_ref()?.fate(&packet) {
+        // A rule against what follows the handshake does not explain an attempt that never connected.
+        Fate::Blocked(decision) if decision.site.established && !probe.connected => Some(Fate::Passes),
+        fate => Some(fate),
+    }
+}
+
+/// Whether the filters let the probe connect and then silence it: rules that let in new connections only.
+pub(crate) fn is_silenced(case: &Case<'_>, probe: &Probe) -> bool {
+    let unanswered = probe.connected && matches!(probe.outcome, Symptom::Timeout | Symptom::Reset);
+    unanswered && matches!(fate(case, probe), Some(Fate::Blocked(decision)) if decision.site.established)
 }
 
 /// Quotes the rule that decided.

@@ -3,6 +3,8 @@
 mod history;
 mod listeners;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::collectors::engine_log::EngineLog;

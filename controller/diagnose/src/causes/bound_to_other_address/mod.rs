@@ -1,6 +1,9 @@
 //! The engine runs and listens on some of the machine's addresses, and not on the one the client uses.
 
+use common_evidence::collectors::sockets::Listener;
 use common_model::Stage;
+use common_model::diagnosis::Citation;
+use controller_correlate::EngineView;
 use serde_json::json;
 
 use crate::case::Case;
@@ -38,23 +41,29 @@ fn rule(case: &Case<'_>) -> Finding {
         )]);
     }
     let port = case.picture.endpoint.port;
-    let sockets = |listeners: &[_]| {
-        engine.sockets.known().map(|cited| cite::listeners(&engine.node, cited, listeners, port)).unwrap_or_default()
-    };
-    let accepts = |listener: &&common_evidence::collectors::sockets::Listener| {
-        case.addresses().iter().any(|address| listener.accepts(*address))
-    };
+    let accepts = |listener: &&Listener| case.addresses().iter().any(|address| listener.accepts(*address));
     if let Some(open) = listeners.iter().find(|listener| accepts(listener)) {
-        return Finding::ruled_out(format!("{} listens on {}", engine.title(), open.shown()), sockets(&listeners));
+        return Finding::ruled_out(
+            format!("{} listens on {}", engine.title(), open.shown()),
+            sockets(engine, &listeners, port),
+        );
     }
     let from_elsewhere = case.addresses().iter().any(|address| !address.is_loopback());
     let only_loopback = listeners.iter().all(|listener| listener.is_loopback());
     if listeners.is_empty() || (only_loopback && from_elsewhere) {
         return Finding::ruled_out(
             format!("{} listens on no other address than loopback", engine.title()),
-            sockets(&listeners),
+            sockets(engine, &listeners, port),
         );
     }
+    supported(case, engine, &listeners)
+}
+
+fn sockets(engine: &EngineView, listeners: &[&Listener], port: u16) -> Vec<Citation> {
+    engine.sockets.known().map(|cited| cite::listeners(&engine.node, cited, listeners, port)).unwrap_or_default()
+}
+
+fn supported(case: &Case<'_>, engine: &EngineView, listeners: &[&Listener]) -> Finding {
     let bound: Vec<String> = listeners.iter().map(|listener| listener.shown()).collect();
     let set = engine.settings().http.bind;
     let wanted: Vec<String> = case.addresses().iter().map(ToString::to_string).collect();
@@ -80,7 +89,7 @@ fn rule(case: &Case<'_>) -> Finding {
             Step::new(
                 "bound-to-other-address",
                 format!("{} listens on {}", engine.title(), bound.join(", ")),
-                sockets(&listeners),
+                sockets(engine, listeners, case.picture.endpoint.port),
             ),
             Step::new("setting", quote::stands(&set), quote::setting(engine, &set)),
         ],

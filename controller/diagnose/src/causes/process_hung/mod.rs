@@ -1,7 +1,9 @@
 //! The kernel accepts the connection and the engine never answers: it is stopped by a signal, or busy with itself.
 
+use common_evidence::collectors::processes::Process;
 use common_model::probe::HttpAnswer;
 use common_model::{Certainty, Stage, Symptom};
+use controller_correlate::EngineView;
 use serde_json::json;
 
 use crate::case::Case;
@@ -43,6 +45,11 @@ fn rule(case: &Case<'_>) -> Finding {
     if stopped.is_none() && dropped {
         return Finding::ruled_out("no process of it is stopped", Vec::new());
     }
+    supported(case, engine, stopped)
+}
+
+fn supported(case: &Case<'_>, engine: &EngineView, stopped: Option<&Process>) -> Finding {
+    let port = case.picture.endpoint.port;
     let (because, fact) = match stopped {
         Some(process) => (
             "its process is stopped by a signal".to_owned(),
