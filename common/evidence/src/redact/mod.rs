@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::collectors::engine_log::entries::begins_entry;
 use crate::collectors::engines::Engines;
 use crate::collectors::processes::Processes;
 use crate::source::FileRead;
@@ -52,10 +53,22 @@ pub fn engines_json(raw: Vec<u8>) -> Vec<u8> {
     })
 }
 
-/// Removes secrets from the text of a log in a [`FileRead`].
-pub fn log_json(raw: Vec<u8>) -> Vec<u8> {
+/// Removes secrets from the text of a [`FileRead`].
+pub fn file_json(raw: Vec<u8>) -> Vec<u8> {
     rewrite(&raw, |mut file: FileRead| {
         file.text = text(&file.text);
+        file
+    })
+}
+
+/// Removes secrets from an engine's log in a [`FileRead`]. Whoever runs an engine chooses where its log is, and may put a link
+/// to anything there: lines before the first entry of a log are not let through.
+pub fn log_json(raw: Vec<u8>) -> Vec<u8> {
+    rewrite(&raw, |mut file: FileRead| {
+        let log: usize = file.text.split_inclusive('\n').take_while(|line| !begins_entry(line)).map(str::len).sum();
+        let (before, entries) = file.text.split_at(log);
+        let hidden = before.split_inclusive('\n').map(|line| if line.ends_with('\n') { "[redacted]\n" } else { HIDDEN });
+        file.text = hidden.chain([text(entries).as_str()]).collect();
         file
     })
 }

@@ -103,6 +103,9 @@ static LOG: &[&str] = &[
     " in 'reader', line 4, column 11:\n     xpack.x.secure_password: @ ",
 ];
 
+/// What makes a log a log.
+const ENTRY: &str = "[2026-11-20T23:53:35,521][INFO ][o.e.n.Node               ] [h7] starting ...\n";
+
 /// Words of an engine's command line, split at `|`.
 static WORDS: &[&str] = &[
     "-Ediscovery.ec2.secret_key=@",
@@ -139,7 +142,8 @@ fn everything(secret: &str) -> Vec<(String, String)> {
     }
     for template in LOG {
         let line = fill(template);
-        outputs.push(((*template).to_owned(), redacted(&engine_log::COLLECTOR, &file(&line))));
+        let log = format!("{ENTRY}{line}");
+        outputs.push(((*template).to_owned(), redacted(&engine_log::COLLECTOR, &file(&log))));
         let entry = json!({"MESSAGE": line, "_CMDLINE": line, "ANYTHING": line, "COMMAND": line});
         outputs.push(((*template).to_owned(), redacted(&journal::COLLECTOR, &entry)));
         let bytes: Vec<u8> = line.clone().into_bytes();
@@ -149,7 +153,7 @@ fn everything(secret: &str) -> Vec<(String, String)> {
         "NotSslRecordException: not an SSL/TLS record: {}",
         hex(&format!("GET / HTTP/1.1\nAuthorization: Basic {secret}"))
     );
-    outputs.push((record.clone(), redacted(&engine_log::COLLECTOR, &file(&record))));
+    outputs.push((record.clone(), redacted(&engine_log::COLLECTOR, &file(&format!("{ENTRY}{record}")))));
     for template in WORDS {
         let words: Vec<String> = fill(template).split('|').map(str::to_owned).collect();
         let body = json!({"processes": [{"pid": 1, "command": words}]});
@@ -228,6 +232,15 @@ fn bytes_that_are_no_utf8_are_the_fault() {
     let body = json!({"path": "/f", "text": "a: b\ncluster.name: caf\u{fffd}\n", "size": 23});
     let raw = (engine_config::COLLECTOR.redact)(body.to_string().into_bytes());
     assert_eq!(EngineConfig::parse(&raw, "", 1).value.fatal.unwrap().line, 2);
+}
+
+#[test]
+fn a_link_in_place_of_a_log_gives_nothing_away() {
+    let shadow = "root:$6$hunter2:19000:0:99999:7:::\nalice:$6$x:1";
+    let output = redacted(&engine_log::COLLECTOR, &file(shadow));
+    assert!(output.contains(r"[redacted]\n[redacted]") && !output.contains("$6"), "{output}");
+    let log = redacted(&engine_log::COLLECTOR, &file(&format!("\tat x\n{ENTRY}\tat y\n")));
+    assert!(log.contains("starting ...") && log.contains("at y") && !log.contains("at x"), "{log}");
 }
 
 #[test]

@@ -29,7 +29,8 @@ pub static COLLECTOR: Collector = Collector {
 fn redact(raw: Vec<u8>) -> Vec<u8> {
     redact::rewrite(&raw, |mut file: FileRead| {
         let invalid = !file.cut && file.text.contains('\u{fffd}') && file.size != file.text.len() as u64;
-        let fault = if invalid { Some(not_utf8(&file.text)) } else { yml::check(&file.text).fault.map(SyntaxProblem::from) };
+        let fault =
+            if invalid { Some(not_utf8(&file.text)) } else { yml::check(&file.text).fault.map(SyntaxProblem::from) };
         let judged = !file.cut && file.error.is_none();
         file.text = redact::yml(&file.text);
         Body { file, checked: judged.then_some(Check { fault }) }

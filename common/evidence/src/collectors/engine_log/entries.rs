@@ -33,6 +33,11 @@ pub(super) fn split(text: &str) -> Vec<Undated> {
     entries
 }
 
+/// True for a line that begins an entry of an engine's log.
+pub(crate) fn begins_entry(line: &str) -> bool {
+    plain(line, 0).or_else(|| json(line, 0)).is_some()
+}
+
 /// Dates every entry of the plain form; returns why it could not.
 pub(super) fn date(entries: &mut [Undated], modified_ms: i64) -> Option<String> {
     let last = entries.iter().rev().find_map(|entry| entry.local)?;
@@ -75,6 +80,10 @@ fn json(line: &str, number: usize) -> Option<Undated> {
     }
     let value: Value = serde_json::from_str(line).ok()?;
     let text = |names: &[&str]| names.iter().find_map(|name| value.get(name)?.as_str()).unwrap_or_default();
+    let time = text(&["@timestamp", "timestamp"]);
+    if time.is_empty() || value.get("message").is_none() {
+        return None;
+    }
     let mut message = text(&["message"]).to_owned();
     for name in ["error.message", "error.stack_trace", "stacktrace"] {
         for part in texts(value.get(name)) {
@@ -82,7 +91,7 @@ fn json(line: &str, number: usize) -> Option<Undated> {
             message.push_str(part);
         }
     }
-    let at = instant(text(&["@timestamp", "timestamp"]));
+    let at = instant(time);
     let level = text(&["log.level", "level"]).trim().to_owned();
     let logger = shortened(text(&["log.logger", "component"]));
     Some(Undated { line: LogLine { line: number, at, level, logger, message }, local: None })

@@ -1,6 +1,6 @@
 //! The end of the engine's own log file. Recent versions put start-up failures only there.
 
-mod entries;
+pub(crate) mod entries;
 
 use std::time::Duration;
 
@@ -81,7 +81,11 @@ impl Evidence for EngineLog {
             bootstrap_failure: bootstrap::last_failure(newest_start.iter().map(|line| line.message.as_str())),
             started: is_up(&newest_start),
             http_bound: http_bound(&newest_start),
-            plaintext_on_tls: (0..).zip(&newest_start).filter(|(_, line)| is_plaintext(line)).map(|(at, _)| at).collect(),
+            plaintext_on_tls: (0..)
+                .zip(&newest_start)
+                .filter(|(_, line)| is_plaintext(line))
+                .map(|(at, _)| at)
+                .collect(),
             newest_start,
             start_seen,
             unreadable: file.error,
@@ -121,7 +125,9 @@ fn newest_start(lines: &[LogLine]) -> (usize, bool) {
         later.iter().any(|line| matches!(line.level.as_str(), "ERROR" | "FATAL"))
     };
     match (marker, closed) {
-        (marker, Some(closed)) if marker.is_none_or(|marker| marker < closed) && failed_later(closed) => (closed + 1, true),
+        (marker, Some(closed)) if marker.is_none_or(|marker| marker < closed) && failed_later(closed) => {
+            (closed + 1, true)
+        }
         (Some(marker), _) => (marker, true),
         (None, _) => (0, false),
     }

@@ -13,7 +13,7 @@ pub static COLLECTOR: Collector = Collector {
     class: Class::State,
     sources: |_| vec![(String::new(), Source::FileTail { path: "/var/log/dpkg.log".to_owned(), cap: 64 * 1024 })],
     triggers: |_| vec![Trigger::Directory("/var/log".to_owned())],
-    redact: crate::redact::log_json,
+    redact: crate::redact::file_json,
 };
 
 /// The newest part of the package manager's history that concerns engines, Java, kernels and firewalls.
