@@ -25,7 +25,7 @@ const CERTIFICATE_FILE: &str = "ca.crt";
 const KEY_FILE: &str = "ca.key";
 const CA_VALIDITY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// Clocks of nodes may be this far behind.
-const BACKDATED: Duration = Duration::from_secs(300);
+pub(crate) const BACKDATED: Duration = Duration::from_secs(300);
 
 /// A CA certificate with its key.
 pub struct Ca {

@@ -11,6 +11,7 @@ use rcgen::{KeyPair, PublicKeyData};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::ca::BACKDATED;
 use crate::files::{rename_synced, write_atomic, write_synced};
 use crate::identity::{Identity, InvalidIdentity, Peer};
 use crate::pem::{self, InvalidPem};
@@ -26,7 +27,7 @@ pub struct Credentials {
     ca_pem: String,
     chain_pem: String,
     key_pem: String,
-    not_before: Timestamp,
+    issued_at: Timestamp,
     not_after: Timestamp,
 }
 
@@ -84,7 +85,8 @@ impl Credentials {
         let millis = |time: x509_parser::time::ASN1Time| Timestamp(time.timestamp().saturating_mul(1000));
         let (not_before, not_after) =
             (millis(certificate.validity().not_before), millis(certificate.validity().not_after));
-        Ok(Self { ca_pem, chain_pem, key_pem, not_before, not_after })
+        let backdated = i64::try_from(BACKDATED.as_millis()).unwrap_or(0);
+        Ok(Self { ca_pem, chain_pem, key_pem, issued_at: not_before.plus_millis(backdated).min(not_after), not_after })
     }
 
     /// Reads them from a directory. Refuses a key that others can read.
@@ -130,9 +132,9 @@ impl Credentials {
         self.not_after
     }
 
-    /// When to renew: half-way through the validity.
+    /// When to renew: half-way from when it was issued, which is later than the begin of its validity, to its end.
     pub fn renew_at(&self) -> Timestamp {
-        Timestamp(self.not_before.0.midpoint(self.not_after.0))
+        Timestamp(self.issued_at.0.midpoint(self.not_after.0))
     }
 
     /// Who they speak for; an error for a controller's.
@@ -226,6 +228,12 @@ mod tests {
         let loaded = Credentials::load(directory.path()).unwrap();
         assert_eq!(loaded.not_after(), now.plus_millis(660_000));
         assert!(!directory.path().join(NEW_KEY_FILE).exists());
+    }
+
+    #[test]
+    fn even_a_short_certificate_is_renewed_half_way_from_now() {
+        let now = Timestamp(1_800_000_000_000);
+        assert_eq!(issued(&Ca::create(now).unwrap(), now).renew_at(), now.plus_millis(300_000));
     }
 
     #[test]
