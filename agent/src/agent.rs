@@ -11,6 +11,7 @@ use common_tls::Credentials;
 use common_tls::dial::{ClientIdentity, UnusableCredentials};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::survey::{self, Survey};
 use crate::uplink::{self, Queue, Uplink};
@@ -56,6 +57,7 @@ pub enum StartError {
 pub struct Agent {
     readers: JoinSet<()>,
     uplink: JoinHandle<()>,
+    stop: CancellationToken,
     queue: Queue,
     connected: watch::Receiver<bool>,
     pulse: watch::Receiver<u64>,
@@ -95,6 +97,7 @@ impl Agent {
             units: units_sender,
             place_file: config.state_dir.join("journal.json"),
         });
+        let stop = CancellationToken::new();
         let uplink = uplink::run(Uplink {
             node: config.node,
             controller: config.controller,
@@ -104,13 +107,14 @@ impl Agent {
             refresh,
             confirmed,
             connected: connected_sender,
+            stop: stop.clone(),
             boot_id,
             clock: clock::now,
         });
         let mut readers = JoinSet::new();
         readers.spawn(survey.run());
         readers.spawn(following);
-        Ok(Self { readers, uplink: tokio::spawn(uplink), queue, connected, pulse })
+        Ok(Self { readers, uplink: tokio::spawn(uplink), stop, queue, connected, pulse })
     }
 
     /// Tells whether the stream to the controller stands.
@@ -137,6 +141,10 @@ impl Agent {
         if *self.connected.borrow() {
             // What is not sent in time is on disk.
             tokio::time::timeout(LAST_WORDS, self.queue.drained()).await.ok();
+        }
+        self.stop.cancel();
+        if let Err(error) = (&mut self.uplink).await {
+            tracing::error!(%error, "the stream's task ended");
         }
     }
 }

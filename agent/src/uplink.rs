@@ -19,6 +19,7 @@ use proto::v1::agent_message::Message as Up;
 use proto::v1::controller_message::Message as Down;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
@@ -35,6 +36,8 @@ const HOPELESS_RETRY: Duration = Duration::from_secs(60);
 const WORKED: Duration = Duration::from_secs(10);
 /// Something is sent at least this often, so that the controller does not take the stream for dead.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// For the controller to end the stream when we do.
+const FAREWELL: Duration = Duration::from_millis(500);
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The queue of envelopes, shared by those who fill it and the stream that empties it.
@@ -130,20 +133,26 @@ pub struct Uplink {
     pub confirmed: watch::Receiver<u64>,
     /// Told whether the stream stands.
     pub connected: watch::Sender<bool>,
+    /// Ends the stream in order.
+    pub stop: CancellationToken,
     /// The kernel's boot id.
     pub boot_id: String,
     /// Reads the node's clock.
     pub clock: fn() -> Timestamp,
 }
 
-/// Keeps a stream to the controller until it is dropped. Every failure is logged with what to do, and tried again.
+/// Keeps a stream to the controller until it is told to stop. Every failure is logged with what to do, and tried again.
 pub async fn run(uplink: Uplink) {
     let mut retry = FIRST_RETRY;
     loop {
-        let failure = session(&uplink, &mut retry).await;
+        let failure = tokio::select! {
+            failure = session(&uplink, &mut retry) => failure,
+            () = stopped_unconnected(&uplink) => return,
+        };
         uplink.connected.send_replace(false);
         let wait = match failure {
             Failure::Renewed => continue,
+            Failure::Stopped => return,
             Failure::Hopeless(error) => {
                 tracing::error!(controller = %uplink.controller, "{error}; evidence is kept until this works again");
                 HOPELESS_RETRY
@@ -153,7 +162,10 @@ pub async fn run(uplink: Uplink) {
                 retry
             }
         };
-        tokio::time::sleep(jittered(wait)).await;
+        tokio::select! {
+            () = tokio::time::sleep(jittered(wait)) => {}
+            () = uplink.stop.cancelled() => return,
+        }
         retry = (retry * 2).min(LAST_RETRY);
     }
 }
@@ -165,6 +177,16 @@ enum Failure {
     Passing(String),
     /// None: to be made again at once, with the new certificate.
     Renewed,
+    /// None: we were told to.
+    Stopped,
+}
+
+/// While there is a stream, it is ended in order instead.
+async fn stopped_unconnected(uplink: &Uplink) {
+    uplink.stop.cancelled().await;
+    if *uplink.connected.borrow() {
+        std::future::pending().await
+    }
 }
 
 impl From<DialError> for Failure {
@@ -201,6 +223,7 @@ async fn session(uplink: &Uplink, retry: &mut Duration) -> Failure {
         *retry = FIRST_RETRY;
     }
     match ended {
+        Ok(()) if uplink.stop.is_cancelled() => Failure::Stopped,
         Ok(()) => Failure::Passing("the controller ended the stream".to_owned()),
         Err(status) => match status.into() {
             // The stream was made with a certificate that has been renewed since.
@@ -228,10 +251,16 @@ async fn stream(uplink: &Uplink, channel: Channel) -> Result<(), Status> {
     tracing::info!(controller = %uplink.controller, acked, "connected");
     let (refreshed, to_answer) = mpsc::channel(16);
     tokio::select! {
-        ended = upward(uplink, &up, acked, to_answer) => ended,
-        ended = downward(uplink, down, refreshed) => ended,
+        ended = upward(uplink, &up, acked, to_answer) => return ended,
+        ended = downward(uplink, &mut down, refreshed) => return ended,
         never = renew::run(uplink, channel) => match never {},
+        () = uplink.stop.cancelled() => {}
     }
+    // The controller answers the end of our side with the end of its own.
+    drop(up);
+    let end = async { while let Ok(Some(_)) = down.message().await {} };
+    tokio::time::timeout(FAREWELL, end).await.ok();
+    Ok(())
 }
 
 fn hello(uplink: &Uplink) -> v1::Hello {
@@ -336,7 +365,7 @@ async fn send_queued(uplink: &Uplink, up: &mpsc::Sender<v1::AgentMessage>, mut s
 
 async fn downward(
     uplink: &Uplink,
-    mut down: Streaming<v1::ControllerMessage>,
+    down: &mut Streaming<v1::ControllerMessage>,
     refreshed: mpsc::Sender<u64>,
 ) -> Result<(), Status> {
     while let Some(message) = down.message().await? {
