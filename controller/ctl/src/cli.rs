@@ -69,12 +69,15 @@ pub enum ColorChoice {
 pub enum Command {
     /// Say why a client cannot connect, and what fixes it
     Diagnose(Diagnose),
-    /// List the nodes, their engines, and whether their agents are heard
+    /// List the nodes, their engines, whether these can be reached, and whether the agents are heard
     Nodes,
-    /// Show one node: its engines, its addresses, and the newest evidence from it
+    /// Show one node: its engines, its addresses, and what its agent reads
     Node {
         /// Name of the node
         name: String,
+        /// Show what was read, not only that it was
+        #[arg(short, long)]
+        verbose: bool,
     },
     /// Show what changed, started, stopped and failed
     Timeline {

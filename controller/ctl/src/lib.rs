@@ -9,6 +9,7 @@ mod exit;
 mod output;
 mod progress;
 mod render;
+mod report;
 mod session;
 mod terminal;
 
@@ -55,14 +56,14 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Diagnose(arguments) => with_session(&global, Controller::Any, async |session, progress| {
             diagnose::diagnose(session, &output, progress, arguments).await
         }),
-        Command::Nodes => {
-            with_session(&global, Controller::Any, async |session, _| inventory::nodes(session, &output).await)
-        }
-        Command::Node { name } => {
-            with_session(&global, Controller::Any, async |session, _| inventory::node(session, &output, name).await)
-        }
-        Command::Timeline { node, since } => with_session(&global, Controller::Any, async |session, _| {
-            inventory::timeline(session, &output, node, since).await
+        Command::Nodes => with_session(&global, Controller::Any, async |session, progress| {
+            inventory::nodes(session, &output, progress).await
+        }),
+        Command::Node { name, verbose } => with_session(&global, Controller::Any, async |session, progress| {
+            inventory::node(session, &output, progress, name, verbose).await
+        }),
+        Command::Timeline { node, since } => with_session(&global, Controller::Any, async |session, progress| {
+            inventory::timeline(session, &output, progress, node, since).await
         }),
         Command::Token(Token::Create { ttl, node }) => with_session(&global, Controller::Remote, async |session, _| {
             identities::create_token(session, &output, ttl, node).await

@@ -278,6 +278,22 @@ async fn without_a_controller_everything_runs_here_and_nothing_secret_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_controller_the_inventory_is_this_machine() {
+    let home = Home::new();
+    let ran = home.run(&["nodes", "-o", "json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let nodes = ran.json();
+    assert_eq!(nodes.as_array().map(Vec::len), Some(1), "{ran:?}");
+    assert_eq!(nodes[0]["online"], Value::Bool(true));
+    // Only there once the agent has read this machine and the controller has what it read.
+    let name = nodes[0]["name"].as_str().unwrap();
+    let node = home.run(&["node", name, "-o", "json"]).await.json();
+    let kinds: Vec<&str> =
+        node["evidence"].as_array().unwrap().iter().filter_map(|read| read["kind"].as_str()).collect();
+    assert!(kinds.contains(&"sockets") && kinds.contains(&"interfaces"), "{kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_exit_2_and_say_what_is_wrong() {
     let home = Home::new();
     for (arguments, wanted) in [

@@ -27,7 +27,7 @@ use crate::render::diagnosis::is_healthy;
 use crate::session::Session;
 
 /// The vantage this program is.
-const HERE: &str = "here";
+pub(super) const HERE: &str = "here";
 /// What a newcomer most likely means, where no engine is found and none is named.
 const DEFAULT_ENDPOINT: &str = "http://localhost:9200";
 /// The most of a client's output that is read.
@@ -43,6 +43,9 @@ pub(crate) async fn diagnose(
     arguments: Diagnose,
 ) -> Result<Exit, Failure> {
     let questions = questions(session, &arguments)?;
+    if arguments.endpoint.is_empty() {
+        settle(session, progress).await?;
+    }
     let mut shown = None;
     loop {
         let diagnoses = ask_all(session, progress, &questions).await?;
@@ -61,12 +64,24 @@ pub(crate) async fn diagnose(
     }
 }
 
+/// Waits until the agent of this process has read everything once. A controller that was there before knows its nodes.
+pub(super) async fn settle(session: &Session, progress: &Progress) -> Result<(), Failure> {
+    if !session.is_embedded() {
+        return Ok(());
+    }
+    // A question about this machine, probed by nobody, has its agent read everything again.
+    let endpoints = vec!["localhost".to_owned()];
+    let request = v1::DiagnoseRequest { endpoints, from: vec![HERE.to_owned()], ..v1::DiagnoseRequest::default() };
+    let asked = ask(session.client.clone(), progress, Asked { request, probe: None }).await;
+    asked.map(drop).map_err(|status| session.failure(&status))
+}
+
 /// One call.
 #[derive(Debug, Clone)]
-struct Asked {
-    request: v1::DiagnoseRequest,
+pub(super) struct Asked {
+    pub(super) request: v1::DiagnoseRequest,
     /// What to probe from here, if anything.
-    probe: Option<Endpoint>,
+    pub(super) probe: Option<Endpoint>,
 }
 
 fn questions(session: &Session, arguments: &Diagnose) -> Result<Vec<Asked>, Failure> {
@@ -130,7 +145,11 @@ async fn ask_all(session: &Session, progress: &Progress, questions: &[Asked]) ->
 }
 
 /// Sends the request, probes while the controller works, and collects the diagnoses, each as JSON.
-async fn ask(mut client: OperatorClient<Channel>, progress: &Progress, asked: Asked) -> Result<Vec<Vec<u8>>, Status> {
+pub(super) async fn ask(
+    mut client: OperatorClient<Channel>,
+    progress: &Progress,
+    asked: Asked,
+) -> Result<Vec<Vec<u8>>, Status> {
     let (questions, stream) = mpsc::channel(2);
     let first = v1::DiagnoseQuestion { message: Some(Question::Request(asked.request)) };
     let probing = async move {

@@ -6,51 +6,68 @@ use common_model::Change;
 use common_model::diagnosis::Citation;
 use common_model::inventory::NodeSummary;
 use proto::v1;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::diagnose::settle;
+use super::reach::{Reached, reach};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::render;
+use crate::report::NodeReport;
 use crate::session::Session;
 use crate::terminal::now;
 
 /// The most changes that are asked for.
 const MAX_CHANGES: u32 = 2_000;
 
-/// What `node` prints to programs.
-#[derive(Debug, Serialize)]
-struct NodeReport {
-    #[serde(flatten)]
-    summary: NodeSummary,
-    evidence: Vec<Citation>,
-}
-
 /// `dialtone nodes`.
-pub(crate) async fn nodes(session: &mut Session, output: &Output) -> Result<Exit, Failure> {
+pub(crate) async fn nodes(session: &mut Session, output: &Output, progress: &Progress) -> Result<Exit, Failure> {
+    // Probing has the agents read their sources again, so that the list that is asked for afterwards is of now.
+    settle(session, progress).await?;
+    let reached = reach(session, progress, None).await?;
     let reply = session.client.list_nodes(v1::ListNodesRequest {}).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
-    let nodes: Vec<NodeSummary> = all(&reply.nodes_json)?;
-    output.print(&nodes, |terminal| render::nodes::table(&nodes, terminal))?;
+    let summaries: Vec<NodeSummary> = all(&reply.nodes_json)?;
+    let reports: Vec<NodeReport> = summaries.into_iter().map(|summary| report(summary, &reached, Vec::new())).collect();
+    progress.clear();
+    output.print(&reports, |terminal| render::nodes::table(&reports, terminal))?;
     Ok(Exit::Done)
 }
 
 /// `dialtone node`.
-pub(crate) async fn node(session: &mut Session, output: &Output, name: String) -> Result<Exit, Failure> {
+pub(crate) async fn node(
+    session: &mut Session,
+    output: &Output,
+    progress: &Progress,
+    name: String,
+    verbose: bool,
+) -> Result<Exit, Failure> {
+    settle(session, progress).await?;
+    let reached = reach(session, progress, Some(&name)).await?;
     let reply = session.client.get_node(v1::GetNodeRequest { node: name }).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
-    let report = NodeReport { summary: one(&reply.node_json)?, evidence: all(&reply.citations_json)? };
-    output.print(&report, |terminal| render::nodes::node(&report.summary, &report.evidence, terminal))?;
+    let report = report(one(&reply.node_json)?, &reached, all(&reply.citations_json)?);
+    progress.clear();
+    output.print(&report, |terminal| render::nodes::node(&report, terminal, verbose))?;
     Ok(Exit::Done)
+}
+
+fn report(summary: NodeSummary, reached: &[Reached], evidence: Vec<Citation>) -> NodeReport {
+    let reachability =
+        reached.iter().filter(|reached| reached.is_of(&summary)).map(|reached| reached.reachability.clone()).collect();
+    NodeReport { summary, reachability, evidence }
 }
 
 /// `dialtone timeline`.
 pub(crate) async fn timeline(
     session: &mut Session,
     output: &Output,
+    progress: &Progress,
     node: Option<String>,
     since: Duration,
 ) -> Result<Exit, Failure> {
+    settle(session, progress).await?;
     let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let request = v1::ListChangesRequest {
         node: node.unwrap_or_default(),
@@ -59,6 +76,7 @@ pub(crate) async fn timeline(
     };
     let reply = session.client.list_changes(request).await.map_err(|status| session.failure(&status))?.into_inner();
     let changes: Vec<Change> = all(&reply.changes_json)?;
+    progress.clear();
     output.print(&changes, |terminal| render::timeline::timeline(&changes, terminal))?;
     Ok(Exit::Done)
 }

@@ -5,3 +5,4 @@ pub(crate) mod generate;
 pub(crate) mod identities;
 pub(crate) mod inventory;
 pub(crate) mod login;
+pub(crate) mod reach;

@@ -1,32 +1,31 @@
 //! The inventory, and one node of it.
 
-use common_model::diagnosis::Citation;
+use common_model::Symptom;
 use common_model::inventory::{EngineSummary, NodeSummary};
 
+use super::diagnosis::symptom;
 use super::page::Span;
 use super::time::{ago, local_and_ago};
 use super::{Page, Style};
+use crate::report::{NodeReport, Reachability, Seen};
 use crate::terminal::Terminal;
 
-const HEADINGS: [&str; 6] = ["NODE", "AGENT", "ENGINE", "VERSION", "STATE", "LISTENS ON"];
+const HEADINGS: [&str; 7] = ["NODE", "AGENT", "ENGINE", "VERSION", "STATE", "ANSWERS", "LISTENS ON"];
 
 /// A clock that is off by more than this is worth a word.
 const CLOCK_OFF_MS: i64 = 2_000;
 
 /// One line per engine, or per node without one.
-pub(crate) fn table(nodes: &[NodeSummary], terminal: &Terminal) -> String {
+pub(crate) fn table(nodes: &[NodeReport], terminal: &Terminal) -> String {
     let mut page = Page::new(terminal);
     if nodes.is_empty() {
-        page.cut(
-            0,
-            "No node is known yet. On a node: dialtone-agent join CONTROLLER --token T --ca-pin sha256:…",
-            Style::Plain,
-        );
+        let how = "No node is known yet. On a node: dialtone-agent join CONTROLLER --token T --ca-pin sha256:…";
+        page.cut(0, how, Style::Plain);
         return page.to_text();
     }
-    let rows: Vec<[Span; 6]> = nodes.iter().flat_map(|node| rows(&page, node, terminal)).collect();
+    let rows: Vec<[Span; 7]> = nodes.iter().flat_map(|node| rows(&page, node, terminal)).collect();
     let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for row in rows.iter().chain([&headings]) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.width().max(*width);
@@ -35,83 +34,95 @@ pub(crate) fn table(nodes: &[NodeSummary], terminal: &Terminal) -> String {
     for row in std::iter::once(headings).chain(rows) {
         page.row(&widths, row.into());
     }
-    for gap in
-        nodes.iter().flat_map(|node| node.gaps.iter().map(move |gap| format!("{}: cannot read {gap}", node.name)))
-    {
-        page.cut(0, &gap, Style::Warning);
+    for NodeReport { summary, .. } in nodes {
+        for gap in &summary.gaps {
+            page.cut(0, &format!("{}: cannot read {gap}", summary.name), Style::Warning);
+        }
     }
     page.to_text()
 }
 
-fn rows(page: &Page, node: &NodeSummary, terminal: &Terminal) -> Vec<[Span; 6]> {
-    let name = page.span(node.name.as_str(), Style::Strong);
-    let (agent, style) = agent(node, terminal);
-    let agent = page.span(&agent, style);
-    if node.engines.is_empty() {
-        let cells = ["none found", "", "", ""].map(|text| page.span(text, Style::Dim));
-        let [engine, version, state, listening] = cells;
-        return vec![[name, agent, engine, version, state, listening]];
+fn rows(page: &Page, node: &NodeReport, terminal: &Terminal) -> Vec<[Span; 7]> {
+    let plain = |text: &str| page.span(text, Style::Plain);
+    let (agent, style) = agent(&node.summary, terminal);
+    let mut first = [page.span(node.summary.name.as_str(), Style::Strong), page.span(&agent, style)];
+    if node.summary.engines.is_empty() {
+        let [name, agent] = first;
+        return vec![[name, agent, page.span("none found", Style::Dim), plain(""), plain(""), plain(""), plain("")]];
     }
     let mut rows = Vec::new();
-    for (n, engine) in node.engines.iter().enumerate() {
-        let (name, agent) = if n == 0 {
-            (name.clone(), agent.clone())
-        } else {
-            (page.span("", Style::Plain), page.span("", Style::Plain))
-        };
-        let listening = if engine.listening.is_empty() { "nothing".to_owned() } else { engine.listening.join(" ") };
+    for engine in &node.summary.engines {
+        let [name, agent] = std::mem::replace(&mut first, [plain(""), plain("")]);
+        let (answers, style) = answers(node, engine);
         rows.push([
             name,
             agent,
-            page.span(&engine_name(engine), Style::Plain),
-            page.span(engine.version.as_deref().unwrap_or("unknown"), Style::Plain),
+            plain(&engine_name(engine)),
+            plain(engine.version.as_deref().unwrap_or("unknown")),
             page.span(engine.state.as_deref().unwrap_or("unknown"), state_style(engine)),
-            page.span(&listening, Style::Plain),
+            page.span(&answers, style),
+            plain(&listening(engine)),
         ]);
     }
     rows
 }
 
-/// One node: its agent, its engines, the newest evidence.
-pub(crate) fn node(node: &NodeSummary, citations: &[Citation], terminal: &Terminal) -> String {
+/// Who gets an answer and who does not: `controller, here`, or `not controller (timed out), not here (timed out)`.
+fn answers(node: &NodeReport, engine: &EngineSummary) -> (String, Style) {
+    let of_engine = |reached: &&Reachability| {
+        let port = format!(":{}", reached.port);
+        node.summary.engines.len() == 1 || engine.listening.iter().any(|socket| socket.ends_with(&port))
+    };
+    let Some(reached) = node.reachability.iter().find(of_engine) else {
+        return ("not tried".to_owned(), Style::Dim);
+    };
+    let one = |seen: &Seen| match seen.outcome {
+        Symptom::Ok => seen.vantage.clone(),
+        outcome => format!("not {} ({})", seen.vantage, symptom(outcome)),
+    };
+    let good = reached.seen.iter().all(|seen| seen.outcome == Symptom::Ok);
+    let words: Vec<String> = reached.seen.iter().map(one).collect();
+    (words.join(", "), if good { Style::Good } else { Style::Bad })
+}
+
+fn listening(engine: &EngineSummary) -> String {
+    if engine.listening.is_empty() { "nothing".to_owned() } else { engine.listening.join(" ") }
+}
+
+/// One node: its agent, its engines, and what was read there; with `verbose`, how that begins.
+pub(crate) fn node(node: &NodeReport, terminal: &Terminal, verbose: bool) -> String {
     let mut page = Page::new(terminal);
-    let (words, style) = agent(node, terminal);
-    let head = [page.span(node.name.as_str(), Style::Strong), page.span(&format!("  agent {words}"), style)];
+    let summary = &node.summary;
+    let (words, style) = agent(summary, terminal);
+    let version = summary.agent_version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
+    let head =
+        [page.span(summary.name.as_str(), Style::Strong), page.span(&format!("  agent {words}{version}"), style)];
     page.flow(2, &head);
-    let version = node.agent_version.as_deref().unwrap_or("unknown");
-    page.cut(2, &format!("agent version  {version}"), Style::Plain);
-    if let Some(off) = node.clock_offset_ms.filter(|off| off.abs() > CLOCK_OFF_MS) {
-        page.cut(2, &format!("clock          {off} ms ahead of the controller's"), Style::Warning);
+    if let Some(off) = summary.clock_offset_ms.filter(|off| off.abs() > CLOCK_OFF_MS) {
+        page.cut(2, &format!("clock        {off} ms ahead of the controller's"), Style::Warning);
     }
-    let addresses = if node.addresses.is_empty() { "unknown".to_owned() } else { node.addresses.join(" ") };
-    page.cut(2, &format!("addresses      {addresses}"), Style::Plain);
-    for engine in &node.engines {
+    let addresses = if summary.addresses.is_empty() { "unknown".to_owned() } else { summary.addresses.join(" ") };
+    page.cut(2, &format!("addresses    {addresses}"), Style::Plain);
+    for engine in &summary.engines {
         let version = engine.version.as_deref().unwrap_or("of unknown version");
-        let listening = if engine.listening.is_empty() {
-            "listens on nothing".to_owned()
-        } else {
-            format!("listens on {}", engine.listening.join(" "))
-        };
-        let state = engine.state.as_deref().unwrap_or("state unknown");
+        let (answers, style) = answers(node, engine);
         let line = [
-            page.span(&format!("  engine         {} {version}: ", engine_name(engine)), Style::Plain),
-            page.span(state, state_style(engine)),
-            page.span(&format!(", {listening}"), Style::Plain),
+            page.span(&format!("  engine       {} {version}: ", engine_name(engine)), Style::Plain),
+            page.span(engine.state.as_deref().unwrap_or("state unknown"), state_style(engine)),
+            page.span(&format!(", listens on {}, answers ", listening(engine)), Style::Plain),
+            page.span(&answers, style),
         ];
-        page.flow(17, &line);
+        page.flow(15, &line);
     }
-    for gap in &node.gaps {
-        page.cut(2, &format!("cannot read    {gap}"), Style::Warning);
+    for gap in &summary.gaps {
+        page.cut(2, &format!("cannot read  {gap}"), Style::Warning);
     }
-    for citation in citations {
-        page.blank();
-        page.cut(
-            0,
-            &format!("{}  ({}, read {})", citation.source, citation.kind, local_and_ago(citation.taken_at, terminal)),
-            Style::Strong,
-        );
-        for line in citation.excerpt.lines() {
-            page.cut(2, line, Style::Plain);
+    for (n, citation) in node.evidence.iter().enumerate() {
+        let label = if n == 0 { "read" } else { "" };
+        let age = local_and_ago(citation.taken_at, terminal);
+        page.cut(2, &format!("{label:13}{} {}  {age}", citation.kind, citation.source), Style::Dim);
+        for line in citation.excerpt.lines().filter(|_| verbose) {
+            page.cut(17, line, Style::Plain);
         }
     }
     page.to_text()
@@ -147,8 +158,8 @@ mod tests {
     use super::*;
     use crate::terminal::tests::terminal;
 
-    fn es_1() -> NodeSummary {
-        NodeSummary {
+    fn es_1() -> NodeReport {
+        let summary = NodeSummary {
             name: "es-1".parse().unwrap(),
             online: true,
             last_seen: None,
@@ -163,28 +174,27 @@ mod tests {
                 listening: vec!["127.0.0.1:9200".to_owned(), "127.0.0.1:9300".to_owned()],
             }],
             gaps: vec!["nftables: operation not permitted".to_owned()],
-        }
+        };
+        let seen = [("controller", Symptom::Timeout), ("here", Symptom::Ok)]
+            .map(|(vantage, outcome)| Seen { vantage: vantage.to_owned(), outcome });
+        let reachability = Reachability { endpoint: "http://10.0.0.5:9200".to_owned(), port: 9200, seen: seen.into() };
+        NodeReport { summary, reachability: vec![reachability], evidence: Vec::new() }
     }
 
-    fn es_22() -> NodeSummary {
+    fn es_22() -> NodeReport {
         let last_seen = Some(terminal(80).now.plus_millis(-720_000));
-        NodeSummary {
-            name: "es-22".parse().unwrap(),
-            online: false,
-            last_seen,
-            engines: Vec::new(),
-            gaps: Vec::new(),
-            ..es_1()
-        }
+        let name = "es-22".parse().unwrap();
+        let es_1 = es_1().summary;
+        let summary = NodeSummary { name, online: false, last_seen, engines: Vec::new(), gaps: Vec::new(), ..es_1 };
+        NodeReport { summary, reachability: Vec::new(), evidence: Vec::new() }
     }
 
     #[test]
     fn columns_are_aligned() {
-        let text = table(&[es_1(), es_22()], &terminal(100));
         assert_eq!(
-            text,
-            "NODE   AGENT            ENGINE         VERSION  STATE   LISTENS ON\n\
-             es-1   online           elasticsearch  8.18.0   active  127.0.0.1:9200 127.0.0.1:9300\n\
+            table(&[es_1(), es_22()], &terminal(130)),
+            "NODE   AGENT            ENGINE         VERSION  STATE   ANSWERS                           LISTENS ON\n\
+             es-1   online           elasticsearch  8.18.0   active  not controller (timed out), here  127.0.0.1:9200 127.0.0.1:9300\n\
              es-22  lost 12 min ago  none found\n\
              es-1: cannot read nftables: operation not permitted\n"
         );
@@ -193,10 +203,11 @@ mod tests {
     #[test]
     fn a_node_says_what_is_on_it() {
         assert_eq!(
-            node(&es_1(), &[], &terminal(100)),
-            "es-1  agent online\n  agent version  0.1.0\n  addresses      10.0.0.5\n  \
-             engine         elasticsearch 8.18.0: active, listens on 127.0.0.1:9200 127.0.0.1:9300\n  \
-             cannot read    nftables: operation not permitted\n"
+            node(&es_1(), &terminal(100), false),
+            "es-1  agent online (0.1.0)\n  addresses    10.0.0.5\n  \
+             engine       elasticsearch 8.18.0: active, listens on 127.0.0.1:9200 127.0.0.1:9300, answers not\n               \
+             controller (timed out), here\n  \
+             cannot read  nftables: operation not permitted\n"
         );
     }
 }

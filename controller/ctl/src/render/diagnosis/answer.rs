@@ -49,7 +49,7 @@ pub(super) fn endpoint(diagnosis: &Diagnosis) -> Endpoint {
 }
 
 /// The symptom in words that follow the endpoint.
-pub(super) fn symptom(symptom: Symptom) -> &'static str {
+pub(crate) fn symptom(symptom: Symptom) -> &'static str {
     match symptom {
         Symptom::Ok => "answers",
         Symptom::Refused => "refused",

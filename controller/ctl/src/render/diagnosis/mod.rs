@@ -8,6 +8,8 @@ mod tests;
 
 use common_model::{Certainty, Diagnosis};
 
+pub(crate) use answer::symptom;
+
 use crate::render::Page;
 use crate::terminal::Terminal;
 

@@ -1,0 +1,36 @@
+//! What `nodes` and `node` print to programs.
+
+use common_model::Symptom;
+use common_model::diagnosis::Citation;
+use common_model::inventory::NodeSummary;
+use serde::Serialize;
+
+/// One node.
+#[derive(Debug, Serialize)]
+pub(crate) struct NodeReport {
+    #[serde(flatten)]
+    pub(crate) summary: NodeSummary,
+    /// Of its engines.
+    pub(crate) reachability: Vec<Reachability>,
+    /// The newest of each sort; only for a single node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) evidence: Vec<Citation>,
+}
+
+/// What the vantages see of one engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Reachability {
+    /// Where clients elsewhere would find it.
+    pub(crate) endpoint: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// One per vantage.
+    pub(crate) seen: Vec<Seen>,
+}
+
+/// What one vantage sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Seen {
+    pub(crate) vantage: String,
+    pub(crate) outcome: Symptom,
+}
