@@ -27,6 +27,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const CALLER_TIMEOUT: Duration = Duration::from_secs(15);
 /// For agents, when probes take as long anyway.
 const REFRESH_LIMIT: Duration = Duration::from_secs(10);
+/// For agents that have just connected: what they have not read yet cannot even be quoted as old.
+const FIRST_READ_LIMIT: Duration = Duration::from_secs(3);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most probes a caller may hand in.
 const MAX_CALLER_PROBES: usize = 1024;
@@ -144,8 +146,8 @@ async fn resolve(endpoint: &Endpoint) -> Vec<IpAddr> {
     }
 }
 
-/// Asks the agents concerned to look again while the controller probes. Agents have the configured time; where the probes
-/// take longer, they have as long.
+/// Asks the agents concerned to look again while the controller probes. Agents have the configured time, or more where they
+/// have just connected; where the probes take longer, they have as long.
 async fn look(
     core: &Arc<Core>,
     asked: &[Asked],
@@ -154,7 +156,10 @@ async fn look(
     replies: &Replies,
 ) -> Vec<Option<ProbeReport>> {
     let wait = if request.refresh_ms == 0 { core.config.refresh_ms } else { request.refresh_ms };
-    let deadline = Instant::now() + Duration::from_millis(u64::from(wait)).min(REFRESH_LIMIT);
+    let wait = Duration::from_millis(u64::from(wait)).min(REFRESH_LIMIT);
+    let is_new = |node| core.live.agent(node).is_some_and(|agent| agent.state().confirmed_at.is_none());
+    let any_new = asked.iter().flat_map(|asked| &asked.nodes.concerned).any(is_new);
+    let deadline = Instant::now() + if any_new { wait.max(FIRST_READ_LIMIT) } else { wait };
     let mut refresh = std::pin::pin!(refresh(core, asked, replies));
     let mut probes = std::pin::pin!(join_all(asked.iter().map(|asked| async {
         // "localhost" means the caller's machine, not ours.
