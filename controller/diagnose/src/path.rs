@@ -108,7 +108,7 @@ fn route(case: &Case<'_>, probe: &Probe) -> Option<Told> {
 }
 
 fn filter(case: &Case<'_>, probe: &Probe) -> Option<Told> {
-    if probe.connected {
+    if probe.connected && !packet::is_silenced(case, probe) {
         return Some(told(StageState::Pass, "no filter stops the connection", cite::probe(probe)));
     }
     match packet::fate(case, probe)? {

@@ -32,7 +32,7 @@ pub(super) fn opening(site: &Site, access: &Access) -> Opening {
 pub(super) fn rule(site: &Site, access: &Access) -> String {
     let Access { client, port } = access;
     if site.reply {
-        format!("-d {client} -p tcp -m tcp --sport {port} -m conntrack --ctstate ESTABLISHED -j ACCEPT")
+        format!("-d {client} -p tcp -m tcp --sport {port} -j ACCEPT")
     } else {
         format!("-s {client} -p tcp -m tcp --dport {port} -j ACCEPT")
     }

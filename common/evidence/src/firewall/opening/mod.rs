@@ -11,7 +11,7 @@ use super::ruleset::{Condition, Element, Elements, Key, Pattern, Rule, Step, Ver
 use super::{Decision, Fate, Firewalls, Network, Owner, Packet, Site, decide};
 
 /// Blocks that may stand behind each other: raw, mangle and filter tables, in and out.
-const LAYERS: usize = 4;
+const LAYERS: usize = 8;
 
 /// How to let a client in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,29 +47,43 @@ pub fn opening(firewalls: &Firewalls, decision: &Decision, packet: &Packet, clie
     let mut opening = Opening::default();
     for _ in 0..LAYERS {
         let access = Access { client, port: decision.site.port };
+        let mut after = admitted(&firewalls, &decision.site, &access);
+        let mut fate = decide(&after, packet);
+        if decision.site.index.is_none() && is_same_block(&fate, &decision) {
+            // Something sends packets to the policy before they reach the chain's end.
+            decision.site.index = Some(0);
+            after = admitted(&firewalls, &decision.site, &access);
+            fate = decide(&after, packet);
+        }
         let part = match decision.owner {
             Owner::Ufw => ufw::opening(&decision, &access),
             Owner::Firewalld => firewalld::opening(&firewalls, &decision, &access),
             Owner::Iptables => iptables::opening(&decision.site, &access),
             Owner::Nftables => nftables::opening(&decision, &access),
         };
-        let possible = !part.commands.is_empty();
+        let possible = !part.commands.is_empty() && !is_same_block(&fate, &decision);
         append(&mut opening, part);
         if !possible {
             opening.commands.clear();
-            break;
+            add_sentence(&mut opening.risk, "There is no single rule that opens it.");
+            return opening;
         }
-        admit(&mut firewalls, &decision.site, &access);
-        match decide(&firewalls, packet) {
-            Fate::Passes => break,
-            Fate::Blocked(next) => decision = next,
+        match fate {
+            Fate::Passes => return opening,
+            Fate::Blocked(next) => (firewalls, decision) = (after, next),
             Fate::Unclear(text) => {
                 add_sentence(&mut opening.risk, &format!("Whether that is enough cannot be told: {text}."));
-                break;
+                return opening;
             }
         }
     }
+    add_sentence(&mut opening.risk, "More rules block it behind these.");
     opening
+}
+
+fn is_same_block(fate: &Fate, decision: &Decision) -> bool {
+    let place = |site: &Site| (site.family.clone(), site.table.clone(), site.chain.clone(), site.legacy, site.reply);
+    matches!(fate, Fate::Blocked(next) if place(&next.site) == place(&decision.site) && next.rule == decision.rule)
 }
 
 fn narrowed(client: Network, source: IpAddr) -> Network {
@@ -98,14 +112,15 @@ fn add_sentence(text: &mut String, sentence: &str) {
     text.push_str(sentence);
 }
 
-/// Puts the rule that the commands would add where they would add it.
-fn admit(firewalls: &mut Firewalls, site: &Site, access: &Access) {
+/// The firewalls with the rule that the commands would add, where they would add it.
+fn admitted(firewalls: &Firewalls, site: &Site, access: &Access) -> Firewalls {
+    let mut firewalls = firewalls.clone();
     let table = firewalls.tables.iter_mut().find(|table| {
         let legacy = table.tool == super::ruleset::Tool::IptablesLegacy;
         table.family.word() == site.family && table.name == site.table && legacy == site.legacy
     });
     let chain = table.and_then(|table| table.chains.iter_mut().find(|chain| chain.name == site.chain));
-    let Some(chain) = chain else { return };
+    let Some(chain) = chain else { return firewalls };
     let (address, port) =
         if site.reply { (Key::Destination, Key::SourcePort) } else { (Key::Source, Key::DestinationPort) };
     let condition = |key: Key, pattern: Pattern| {
@@ -124,6 +139,7 @@ fn admit(firewalls: &mut Firewalls, site: &Site, access: &Access) {
     ];
     let at = site.index.unwrap_or(chain.rules.len()).min(chain.rules.len());
     chain.rules.insert(at, Rule { steps, text: String::new(), handle: None, counted: true });
+    firewalls
 }
 
 /// A word as a shell takes it for itself. Names of tables, chains and zones come from the node.

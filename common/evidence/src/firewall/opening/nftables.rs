@@ -12,11 +12,13 @@ pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
     let command = match (site.index, decision.handle) {
         (None, _) => format!("nft add rule {chain} {rule}"),
         (Some(_), Some(handle)) => format!("nft insert rule {chain} handle {handle} {rule}"),
+        (Some(0), None) => format!("nft insert rule {chain} {rule}"),
         (Some(index), None) => format!("nft insert rule {chain} index {index} {rule}"),
     };
-    let before = match &decision.rule {
-        Some(text) => format!("before `{text}`"),
-        None => "at its end".to_owned(),
+    let before = match (&decision.rule, site.index) {
+        (Some(text), _) => format!("before `{text}`"),
+        (None, Some(_)) => "first of its rules".to_owned(),
+        (None, None) => "last of its rules".to_owned(),
     };
     let Access { client, .. } = access;
     let shown = format!("nft -a list chain {chain} | sed -n 's|.*{rule} # handle ||p'");
@@ -38,7 +40,7 @@ fn rule(reply: bool, access: &Access) -> String {
     let Access { client, port } = access;
     let family = if access.is_v6() { "ip6" } else { "ip" };
     if reply {
-        format!("{family} daddr {client} tcp sport {port} ct state established accept")
+        format!("{family} daddr {client} tcp sport {port} accept")
     } else {
         format!("{family} saddr {client} tcp dport {port} accept")
     }

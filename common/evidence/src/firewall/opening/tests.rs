@@ -81,7 +81,7 @@ fn every_layer_that_blocks_is_opened() {
         [
             "nft add rule inet one in ip saddr 10.1.1.1 tcp dport 9200 accept",
             "nft add rule inet 'two; reboot' in ip saddr 10.1.1.1 tcp dport 9200 accept",
-            "nft add rule inet 'two; reboot' out ip daddr 10.1.1.1 tcp sport 9200 ct state established accept",
+            "nft add rule inet 'two; reboot' out ip daddr 10.1.1.1 tcp sport 9200 accept",
         ]
     );
     assert_eq!(opening.undo.len(), 3);

@@ -6,7 +6,9 @@ use crate::firewall::{Decision, Site};
 /// A plain `ufw allow` goes to the end, after the rule that denies; only past the default policy is that enough.
 pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
     let chain = decision.site.chain.trim_start_matches("ufw6-").trim_start_matches("ufw-");
-    let default = decision.site.index.is_none() || chain.starts_with("skip-to-policy-") || chain.starts_with("reject-");
+    // Of the built-in chains ufw only sets the policy.
+    let default =
+        !decision.site.chain.starts_with("ufw") || chain.starts_with("skip-to-policy-") || chain.starts_with("reject-");
     let base = decision.site.via.first().map_or("", String::as_str);
     if base == "OUTPUT" || !(default || chain.starts_with("user-")) {
         return in_own_chain(&decision.site, access);

@@ -8,7 +8,7 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common_evidence::firewall::{Block, Decision, Fate, Owner, Packet};
+use common_evidence::firewall::{Block, Decision, Fate, Owner, Packet, Site};
 use common_model::change::Topic;
 use common_model::{Certainty, Change, Probe, Stage, Symptom};
 use serde_json::json;
@@ -30,7 +30,7 @@ pub static CAUSE: Cause = Cause {
 
 fn rule(case: &Case<'_>) -> Finding {
     let Some(probe) = case.wire.deciding() else { return by_report(case) };
-    if probe.connected {
+    if probe.connected && !packet::is_silenced(case, probe) {
         return Finding::ruled_out(format!("a connection from {} stands", vantage(&probe.vantage)), cite::probe(probe));
     }
     let Some(node) = case.node() else {
@@ -81,7 +81,9 @@ fn by_report(case: &Case<'_>) -> Finding {
     let port = case.picture.endpoint.port;
     let fate = filters.fate(&Packet { source: ANYWHERE, destination, port, interface: None });
     match fate {
-        Fate::Blocked(decision) if agrees(&decision, case.wire.symptom()) => supported(case, None, &decision),
+        Fate::Blocked(decision) if !decision.site.established && agrees(&decision, case.wire.symptom()) => {
+            supported(case, None, &decision)
+        }
         _ => wanted(),
     }
 }
@@ -110,7 +112,11 @@ fn supported(case: &Case<'_>, probe: Option<&Probe>, decision: &Decision) -> Fin
     let port = case.picture.endpoint.port;
     let from = source.map(|source| format!(" from {source}")).unwrap_or_default();
     let by = by(decision);
-    let what = if decision.site.reply { "the answers to connections" } else { "connections" };
+    let what = match decision.site {
+        Site { reply: true, .. } => "the answers to connections",
+        Site { established: true, .. } => "what follows the first packet of connections",
+        _ => "connections",
+    };
     let owner = decision.owner.slug();
     let step = match symptom {
         Symptom::Timeout => "no-answer",

@@ -133,3 +133,25 @@ fn the_change_is_the_one_that_added_the_rule() {
     let seen = seen(node, Symptom::Timeout).change.unwrap();
     assert_eq!(seen.id, "rule");
 }
+
+/// New connections to the port are let in, and nothing of them after.
+fn only_new() -> Node {
+    let new = json!({"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}});
+    let mut ruleset = ruleset("drop", &[json!({"accept": null})]);
+    ruleset["nftables"][3]["rule"]["expr"].as_array_mut().unwrap().insert(1, new);
+    Node::new().nft(ruleset)
+}
+
+#[test]
+fn fires_when_a_connection_stands_and_its_packets_are_dropped() {
+    let silent = Probe { connected: true, ..probe(Symptom::Timeout) };
+    let verdict = crate::diagnose(&picture(only_new(), vec![silent])).verdict;
+    assert_eq!((verdict.cause.as_str(), verdict.certainty), ("host-firewall", Certainty::Certain), "{verdict:#?}");
+    assert!(verdict.sentence.contains("drops what follows the first packet of connections"), "{}", verdict.sentence);
+}
+
+#[test]
+fn a_rule_against_what_follows_does_not_explain_a_refusal() {
+    let refused = picture(only_new(), vec![probe(Symptom::Refused)]);
+    assert!(matches!(rule(&Case::of(&refused)), Finding::RuledOut { .. }));
+}
