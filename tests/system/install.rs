@@ -16,7 +16,6 @@ fn a_fleet_is_installed_asked_and_removed() {
     let node = Host::boot("inst-es").unwrap();
     let engine = Engine::Elasticsearch;
     engine.install(&node).unwrap();
-    engine.set_yml(&node, "cluster.name: lab\ndiscovery.type: single-node\n").unwrap();
     engine.start(&node).unwrap().ok().unwrap();
     let address = format!("{}:7443", controller.ip());
 
@@ -40,6 +39,7 @@ fn a_fleet_is_installed_asked_and_removed() {
     assert_eq!(answer["verdict"]["detail"]["source"], "default");
 
     agent_reads_everything(&laptop);
+    upgrade_goes_on(&node, &laptop);
     service_is_confined(&controller, "dialtone-controller");
     service_is_confined(&node, "dialtone-agent");
     leaves_nothing(&node, "dialtone-agent", "agent.yaml");
@@ -106,6 +106,10 @@ impl Laptop {
         }
     }
 
+    fn nodes(&self) -> Value {
+        serde_json::from_str(&self.dialtone(&["nodes", "-o", "json"]).ok().unwrap()).unwrap()
+    }
+
     fn login(&self, controller: &Host, address: &str, pin: &str) {
         let add = ["dialtone-controller", "operator", "add", "alice", "--role", "viewer", "-o", "json"];
         let added = json_of(controller, &add);
@@ -125,11 +129,19 @@ fn home(path: &Path) -> String {
 
 /// The capabilities of the unit are enough for every read on a host that has all of the firewalls.
 fn agent_reads_everything(laptop: &Laptop) {
-    let nodes: Value = serde_json::from_str(&laptop.dialtone(&["nodes", "-o", "json"]).ok().unwrap()).unwrap();
-    let node = &nodes[0];
+    let node = &laptop.nodes()[0];
     assert_eq!((&node["name"], &node["online"]), (&json!("inst-es"), &json!(true)));
     assert_eq!(node["gaps"], json!([]), "{node:#}");
     assert_eq!(node["engines"][0]["state"], "active", "{node:#}");
+}
+
+/// Installing over a running agent restarts it with the identity it has.
+fn upgrade_goes_on(host: &Host, laptop: &Laptop) {
+    let before = property(host, "dialtone-agent", "MainPID");
+    host.install_deb(&packages::deb("dialtone-agent").unwrap()).unwrap();
+    assert_eq!(state(host, "dialtone-agent"), "active");
+    assert_ne!(property(host, "dialtone-agent", "MainPID"), before);
+    until("the agent's return", LIMIT, || Ok((laptop.nodes()[0]["online"] == true).then_some(()))).unwrap();
 }
 
 fn service_is_confined(host: &Host, unit: &str) {
