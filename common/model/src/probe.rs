@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Symptom {
-    /// A protocol answer came back.
+    /// An engine answered the protocol: 2xx, or 401 and 403, for the way to it is open.
     Ok,
     /// ECONNREFUSED: a closed port, or a firewall that resets or answers port-unreachable.
     Refused,
@@ -25,7 +25,7 @@ pub enum Symptom {
     Eof,
     /// The TLS handshake failed.
     TlsFailure,
-    /// An HTTP answer that is an error (401, 503 …), or one that is not from the engine.
+    /// Any other status of an engine (503 …), or an answer that is not an engine's.
     HttpError,
     /// The name has no address.
     Unresolved,

@@ -29,7 +29,8 @@ Exit codes: 0 reachable or done, 1 a cause was found, 2 usage or input error, 3 
 #[derive(Debug, Args)]
 pub struct Global {
     /// How results are printed
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(short, long, global = true, value_name = "text|json|yaml", hide_possible_values = true)]
+    #[arg(default_value = "text", hide_default_value = true)]
     pub output: Format,
     /// The controller to ask, instead of the configured one
     #[arg(long, global = true, value_name = "HOST:PORT")]
@@ -37,8 +38,9 @@ pub struct Global {
     /// The configuration file [default: ~/.config/dialtone/config.yaml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Whether to use colour; auto honours NO_COLOR
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Whether to use colour; auto does on a terminal and honours NO_COLOR
+    #[arg(long, global = true, value_name = "auto|always|never", hide_possible_values = true)]
+    #[arg(default_value = "auto", hide_default_value = true)]
     pub color: ColorChoice,
 }
 

@@ -42,10 +42,12 @@ pub(crate) async fn diagnose(
     progress: &Progress,
     arguments: Diagnose,
 ) -> Result<Exit, Failure> {
-    let questions = questions(session, &arguments)?;
-    if arguments.endpoint.is_empty() {
-        settle(session, progress).await?;
-    }
+    let client_error = arguments.client_error.as_deref().map(read_client_error).transpose().map_err(Failure::usage)?;
+    let endpoints = match arguments.endpoint.is_empty() {
+        true => known_endpoints(session, progress).await?,
+        false => arguments.endpoint.clone(),
+    };
+    let questions = questions(session, &endpoints, &arguments.from, &client_error.unwrap_or_default())?;
     let mut shown = None;
     loop {
         let diagnoses = ask_all(session, progress, &questions).await?;
@@ -84,27 +86,42 @@ pub(super) struct Asked {
     pub(super) probe: Option<Endpoint>,
 }
 
-fn questions(session: &Session, arguments: &Diagnose) -> Result<Vec<Asked>, Failure> {
-    let client_error = arguments.client_error.as_deref().map(read_client_error).transpose().map_err(Failure::usage)?;
-    let client_error = client_error.unwrap_or_default();
-    // In one process both vantages are this machine, and one probe says all.
-    let from = match (arguments.from.is_empty(), session.is_embedded()) {
-        (true, true) => vec![HERE.to_owned()],
-        _ => arguments.from.clone(),
-    };
-    let here = from.is_empty() || from.iter().any(|vantage| vantage == HERE);
-    if arguments.endpoint.is_empty() {
-        let from = arguments.from.clone();
-        let request = v1::DiagnoseRequest { from, client_error, ..v1::DiagnoseRequest::default() };
-        return Ok(vec![Asked { request, probe: None }]);
+/// The engines that are known, or where an engine most likely is.
+async fn known_endpoints(session: &Session, progress: &Progress) -> Result<Vec<String>, Failure> {
+    settle(session, progress).await?;
+    // Probed by nobody: only to learn what there is to probe.
+    let request = v1::DiagnoseRequest { from: vec![HERE.to_owned()], ..v1::DiagnoseRequest::default() };
+    match ask(session.client.clone(), progress, Asked { request, probe: None }).await {
+        Ok(diagnoses) => diagnoses.iter().map(|json| one(json).map(|known| endpoint(&known).to_string())).collect(),
+        Err(status) if status.code() == Code::NotFound && session.is_embedded() => {
+            Ok(vec![DEFAULT_ENDPOINT.to_owned()])
+        }
+        Err(status) => Err(session.failure(&status)),
     }
-    let asked = arguments.endpoint.iter().map(|text| {
+}
+
+/// What a diagnosis is about.
+pub(super) fn endpoint(diagnosis: &Diagnosis) -> Endpoint {
+    let seen = &diagnosis.endpoint;
+    Endpoint { scheme: seen.scheme, host: seen.host.clone(), port: seen.port }
+}
+
+fn questions(
+    session: &Session,
+    endpoints: &[String],
+    from: &[String],
+    client_error: &str,
+) -> Result<Vec<Asked>, Failure> {
+    // In one process both vantages are this machine, and one probe says all.
+    let from = if from.is_empty() && session.is_embedded() { vec![HERE.to_owned()] } else { from.to_vec() };
+    let here = from.is_empty() || from.iter().any(|vantage| vantage == HERE);
+    let asked = endpoints.iter().map(|text| {
         let endpoint: Endpoint = text.parse().map_err(Failure::usage)?;
         let request = v1::DiagnoseRequest {
             endpoints: vec![text.clone()],
             from: from.clone(),
             caller_probes: here,
-            client_error: client_error.clone(),
+            client_error: client_error.to_owned(),
             ..v1::DiagnoseRequest::default()
         };
         Ok(Asked { request, probe: here.then_some(endpoint) })
@@ -126,22 +143,8 @@ fn read_client_error(file: &Path) -> anyhow::Result<String> {
 
 async fn ask_all(session: &Session, progress: &Progress, questions: &[Asked]) -> Result<Vec<Diagnosis>, Failure> {
     let asked = questions.iter().map(|asked| ask(session.client.clone(), progress, asked.clone()));
-    let failed = match try_join_all(asked).await {
-        Ok(diagnoses) => return diagnoses.concat().iter().map(|json| one(json)).collect(),
-        Err(status) => status,
-    };
-    let nothing_known =
-        failed.code() == Code::NotFound && questions.iter().all(|asked| asked.request.endpoints.is_empty());
-    if !nothing_known || !session.is_embedded() {
-        return Err(session.failure(&failed));
-    }
-    let mut default = questions[0].clone();
-    default.request.endpoints = vec![DEFAULT_ENDPOINT.to_owned()];
-    default.request.from = vec![HERE.to_owned()];
-    default.request.caller_probes = true;
-    default.probe = DEFAULT_ENDPOINT.parse().ok();
-    let diagnoses = ask(session.client.clone(), progress, default).await.map_err(|status| session.failure(&status))?;
-    diagnoses.iter().map(|json| one(json)).collect()
+    let diagnoses = try_join_all(asked).await.map_err(|status| session.failure(&status))?;
+    diagnoses.concat().iter().map(|json| one(json)).collect()
 }
 
 /// Sends the request, probes while the controller works, and collects the diagnoses, each as JSON.

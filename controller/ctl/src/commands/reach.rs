@@ -1,13 +1,13 @@
 //! Which engines answer, from the controller and from here.
 
 use common_model::inventory::NodeSummary;
-use common_model::{Diagnosis, Endpoint, Probe, Symptom};
+use common_model::{Diagnosis, Probe, Symptom};
 use common_probe::{Limits, probe_endpoint};
 use futures::future::join_all;
 use proto::v1;
 use tonic::{Code, Status};
 
-use super::diagnose::{Asked, HERE, ask};
+use super::diagnose::{Asked, HERE, ask, endpoint};
 use super::inventory::one;
 use crate::exit::Failure;
 use crate::progress::Progress;
@@ -42,9 +42,7 @@ pub(super) async fn reach(session: &Session, progress: &Progress, node: Option<&
         Err(status) => return Err(session.failure(&status)),
     };
     let diagnoses: Vec<Diagnosis> = diagnoses.iter().map(|json| one(json)).collect::<Result<_, _>>()?;
-    // In one process the controller's view is the view from here.
-    let from_here = !session.is_embedded();
-    Ok(join_all(diagnoses.into_iter().map(|diagnosis| reached(diagnosis, from_here))).await)
+    Ok(join_all(diagnoses.into_iter().map(|diagnosis| reached(diagnosis, session.is_embedded()))).await)
 }
 
 /// Nothing to probe is no reason not to list what there is.
@@ -52,10 +50,13 @@ fn is_beside_the_point(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::InvalidArgument)
 }
 
-async fn reached(diagnosis: Diagnosis, from_here: bool) -> Reached {
-    let Diagnosis { endpoint, verdict, mut probes, .. } = diagnosis;
-    let endpoint = Endpoint { scheme: endpoint.scheme, host: endpoint.host, port: endpoint.port };
-    if from_here {
+/// In one process the controller's view is the view from here.
+async fn reached(diagnosis: Diagnosis, embedded: bool) -> Reached {
+    let endpoint = endpoint(&diagnosis);
+    let Diagnosis { verdict, mut probes, .. } = diagnosis;
+    if embedded {
+        probes.iter_mut().for_each(|probe| probe.vantage = HERE.to_owned());
+    } else {
         probes.extend(probe_endpoint(&endpoint, HERE, &Limits::default()).await.probes);
     }
     let reachability = Reachability { endpoint: endpoint.to_string(), port: endpoint.port, seen: seen(&probes) };
