@@ -14,11 +14,17 @@ fn an_opensearch_that_fails_its_checks_has_each_named() {
     fails(Engine::OpenSearch, "cluster.initial_cluster_manager_nodes");
 }
 
+#[test]
+fn checks_that_stand_only_in_the_log_file_are_found_there() {
+    fails(Engine::Elasticsearch8, "cluster.initial_master_nodes");
+}
+
 fn fails(engine: Engine, initial: &str) {
     let node = node(engine);
     let _max_map_count = SysctlGuard::set("vm.max_map_count", "65530").unwrap();
     let production = engine.healthy_yml().replace("discovery.type: single-node", &format!("{initial}: [\"node-1\"]"));
-    node.restart_with(&production);
+    engine.set_yml(&node, &production).unwrap();
+    assert!(!node.run(&["systemctl", "restart", engine.name()]).unwrap().success());
     engine.wait_failed(&node).unwrap();
     let seen = fleet().diagnose_until(&node.endpoint(), "bootstrap-check");
     seen.assert_certain("bootstrap-check", "refused");
@@ -30,4 +36,6 @@ fn fails(engine: Engine, initial: &str) {
     node.carry_out(seen.remedy("sysctl-set"));
     assert_eq!(node.check(&["sysctl", "-n", "vm.max_map_count"]).unwrap().trim(), "262144");
     assert!(node.check(&["sh", "-c", "cat /etc/sysctl.d/*.conf"]).unwrap().contains("vm.max_map_count"));
+    node.wait_answer(9200);
+    fleet().diagnose_until(&node.endpoint(), "healthy");
 }

@@ -21,7 +21,7 @@ fn stopped(engine: Engine) {
     seen.assert_certain("not-running", "refused");
     let change = &seen.json["change"];
     let timeline = fleet().dialtone(&["timeline"]).unwrap().stdout;
-    assert!(change["who"].as_str().is_some_and(|who| who.contains("anna")), "{change:#}\n{timeline}");
+    assert!(change["who"].as_str().is_some_and(|who| who.contains("anna")), "{:#}\n{timeline}", seen.json);
     assert_eq!(seen.json["verdict"]["node"], node.name());
     node.carry_out(seen.remedy("service"));
     node.wait_answer(9200);

@@ -20,7 +20,7 @@ pub(super) fn opening(site: &Site, access: &Access) -> Opening {
     Opening {
         commands: vec![format!("{program} {table}{place} {rule}")],
         persist: vec![
-            "netfilter-persistent save  # Debian and Ubuntu with iptables-persistent; on RHEL: service iptables save"
+            "# to keep it past a reboot: sudo netfilter-persistent save (Debian, Ubuntu), sudo service iptables save (RHEL)"
                 .to_owned(),
         ],
         undo: vec![format!("{program} {table}-D {chain} {rule}")],

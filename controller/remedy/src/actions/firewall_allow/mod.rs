@@ -33,8 +33,8 @@ fn remedy(ask: &Ask<'_>) -> Option<Remedy> {
     let client = network.unwrap_or_else(|| Network::host(packet.source));
     let opening = opening(&filters.firewalls, &decision, &packet, client);
     let title = format!("Let {client} reach port {}{}", packet.port, ask.on_node());
-    let mut commands = opening.commands;
-    commands.extend(opening.persist);
+    let commands: Vec<String> =
+        opening.commands.iter().chain(&opening.persist).map(|command| as_root(command)).collect();
     Some(Remedy {
         plan_id: None,
         action: ACTION.id.to_owned(),
@@ -43,8 +43,13 @@ fn remedy(ask: &Ask<'_>) -> Option<Remedy> {
         commands,
         diff: None,
         risk: opening.risk,
-        undo: opening.undo.join(" && "),
+        undo: opening.undo.iter().map(|command| as_root(command)).collect::<Vec<_>>().join(" && "),
     })
+}
+
+/// Comments stay comments.
+fn as_root(command: &str) -> String {
+    if command.starts_with('#') { command.to_owned() } else { format!("sudo {command}") }
 }
 
 /// The SYN of the vantage that was blocked.

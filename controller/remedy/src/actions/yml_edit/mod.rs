@@ -9,7 +9,6 @@ use controller_correlate::diff;
 
 use super::Action;
 use crate::ask::Ask;
-use crate::shell;
 
 /// The entry.
 pub(super) static ACTION: Action = Action { id: "yml-edit", causes: &["bound-to-loopback", "port-differs"], propose };
@@ -48,11 +47,7 @@ fn remedy(ask: &Ask<'_>, wanted: &Wanted) -> Option<Remedy> {
         return None;
     }
     let text = edit::set(config, &wanted.key, &wanted.value)?;
-    let path = shell::word(&config.path)?;
-    let mut commands =
-        vec![format!("sudo patch --strip=1 --directory=/ < change.diff   # the diff above; or edit {path} by hand")];
-    let restart = ask.unit().map(|unit| format!("sudo systemctl restart {unit}"));
-    commands.extend(restart);
+    let commands = ask.unit().map(|unit| format!("sudo systemctl restart {unit}")).into_iter().collect();
     Some(Remedy {
         plan_id: None,
         action: ACTION.id.to_owned(),
@@ -61,7 +56,7 @@ fn remedy(ask: &Ask<'_>, wanted: &Wanted) -> Option<Remedy> {
         commands,
         diff: Some(patch(config, &text)),
         risk: wanted.risk.clone(),
-        undo: "sudo patch --reverse --strip=1 --directory=/ < change.diff, and restart again".to_owned(),
+        undo: "take the edit back and restart again".to_owned(),
     })
 }
 
