@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_sources::Reader;
 use agent_spool::{Recovery, Spool, SpoolError};
@@ -21,6 +21,9 @@ use crate::{clock, journal};
 pub const DEFAULT_SPOOL_QUOTA: u64 = 64 * 1024 * 1024;
 /// What is queued when the agent is stopped gets this long to be sent; what is not stays queued on disk.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// For a process that had the queue before and is ending.
+const PREDECESSOR: Duration = Duration::from_secs(2);
 
 /// What an agent needs to run.
 #[derive(Debug, Clone)]
@@ -155,11 +158,16 @@ impl Drop for Agent {
     }
 }
 
+/// Opens the queue. A process that was killed a moment ago may still hold it.
 async fn open(dir: PathBuf, quota: u64) -> Result<Queue, SpoolError> {
-    let opened = tokio::task::spawn_blocking(move || Spool::open(&dir, quota)).await;
-    let (spool, recovery) = match opened {
-        Ok(opened) => opened?,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    let deadline = Instant::now() + PREDECESSOR;
+    let (spool, recovery) = loop {
+        let dir = dir.clone();
+        match tokio::task::spawn_blocking(move || Spool::open(&dir, quota)).await {
+            Ok(Err(SpoolError::InUse(_))) if Instant::now() < deadline => tokio::time::sleep(PREDECESSOR / 20).await,
+            Ok(opened) => break opened?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     };
     let Recovery { torn_bytes, damaged_bytes, missing } = recovery;
     if damaged_bytes > 0 || missing > 0 {
