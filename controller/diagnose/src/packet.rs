@@ -1,8 +1,8 @@
 //! The fate of the deciding probe's packets in the node's filters.
 
 use common_evidence::firewall::{Decision, Fate, Packet};
-use common_model::{Probe, Symptom};
 use common_model::diagnosis::Citation;
+use common_model::{Probe, Symptom};
 
 use crate::case::Case;
 use crate::cite;

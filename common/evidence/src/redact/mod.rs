@@ -18,8 +18,8 @@ use crate::collectors::processes::Processes;
 use crate::source::FileRead;
 
 pub use text::text;
-pub(crate) use words::setting;
 pub use words::command;
+pub(crate) use words::setting;
 pub use yml::yml;
 
 /// What stands in place of a removed value.
@@ -27,10 +27,34 @@ pub const HIDDEN: &str = "[redacted]";
 
 /// Fields of a journal entry that are kept; what else a program attached to it stays on the node.
 static JOURNAL_FIELDS: &[&str] = &[
-    "__CURSOR", "__REALTIME_TIMESTAMP", "__MONOTONIC_TIMESTAMP", "_BOOT_ID", "_PID", "_UID", "_GID", "_COMM", "_EXE",
-    "_SYSTEMD_UNIT", "_TRANSPORT", "_AUDIT_LOGINUID", "_AUDIT_SESSION", "_SYSTEMD_INVOCATION_ID", "_HOSTNAME", "UNIT",
-    "OBJECT_SYSTEMD_UNIT", "INVOCATION_ID", "MESSAGE", "MESSAGE_ID", "PRIORITY", "SYSLOG_IDENTIFIER", "EXIT_CODE",
-    "EXIT_STATUS", "UNIT_RESULT", "COMMAND", "JOB_RESULT", "JOB_TYPE",
+    "__CURSOR",
+    "__REALTIME_TIMESTAMP",
+    "__MONOTONIC_TIMESTAMP",
+    "_BOOT_ID",
+    "_PID",
+    "_UID",
+    "_GID",
+    "_COMM",
+    "_EXE",
+    "_SYSTEMD_UNIT",
+    "_TRANSPORT",
+    "_AUDIT_LOGINUID",
+    "_AUDIT_SESSION",
+    "_SYSTEMD_INVOCATION_ID",
+    "_HOSTNAME",
+    "UNIT",
+    "OBJECT_SYSTEMD_UNIT",
+    "INVOCATION_ID",
+    "MESSAGE",
+    "MESSAGE_ID",
+    "PRIORITY",
+    "SYSLOG_IDENTIFIER",
+    "EXIT_CODE",
+    "EXIT_STATUS",
+    "UNIT_RESULT",
+    "COMMAND",
+    "JOB_RESULT",
+    "JOB_TYPE",
 ];
 
 /// Removes secrets from the JSON of [`Processes`].
@@ -67,7 +91,8 @@ pub fn log_json(raw: Vec<u8>) -> Vec<u8> {
     rewrite(&raw, |mut file: FileRead| {
         let log: usize = file.text.split_inclusive('\n').take_while(|line| !begins_entry(line)).map(str::len).sum();
         let (before, entries) = file.text.split_at(log);
-        let hidden = before.split_inclusive('\n').map(|line| if line.ends_with('\n') { "[redacted]\n" } else { HIDDEN });
+        let hidden =
+            before.split_inclusive('\n').map(|line| if line.ends_with('\n') { "[redacted]\n" } else { HIDDEN });
         file.text = hidden.chain([text(entries).as_str()]).collect();
         file
     })
