@@ -24,6 +24,7 @@ pub use exit::{Exit, Failure};
 use output::Output;
 use progress::{Progress, note};
 use session::Session;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Does what the command line says and gives the exit code.
 pub fn main() -> Exit {
@@ -99,11 +100,27 @@ fn with_session(
         };
         let result = tokio::select! {
             result = work(&mut session, &progress) => result,
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            () = interrupted() => Err(Failure::interrupted()),
         };
         session.close().await;
         result
     })
+}
+
+/// Waits to be told to stop, by the keyboard, the terminal's end, or another process.
+async fn interrupted() {
+    let told = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            // Then the signal ends the process as it always did.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = told(SignalKind::interrupt()) => {}
+        () = told(SignalKind::terminate()) => {}
+        () = told(SignalKind::hangup()) => {}
+    }
 }
 
 fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {

@@ -278,6 +278,24 @@ async fn without_a_controller_everything_runs_here_and_nothing_secret_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn being_told_to_stop_removes_the_authority_of_the_run() {
+    let (_socket, port) = closed();
+    let home = Home::new();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let mut command = home.command(&["diagnose", "--watch", &endpoint]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // Once it has said something it is watching.
+    let mut out = child.stdout.take().unwrap();
+    assert_ne!(tokio::time::timeout(PATIENCE, out.read(&mut [0; 4096])).await.unwrap().unwrap(), 0);
+    assert!(home.path().join(".local/state/dialtone/ca/ca.key").exists());
+    let pid = rustix::process::Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(3));
+    assert!(!home.path().join(".local/state/dialtone/ca").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_controller_the_inventory_is_this_machine() {
     let home = Home::new();
     let ran = home.run(&["nodes", "-o", "json"]).await;

@@ -15,6 +15,7 @@ pub(super) fn answer(page: &mut Page, diagnosis: &Diagnosis) {
         Certainty::Likely | Certainty::Certain => ("✗", Style::Bad),
     };
     let hedge = match diagnosis.verdict.certainty {
+        _ if is_healthy(diagnosis) => "",
         Certainty::Certain => "",
         Certainty::Likely => "probably: ",
         Certainty::Undetermined => "cause undetermined: ",
