@@ -158,6 +158,11 @@ fn a_record_that_is_too_long_is_refused() {
     assert_eq!(spool.last(), 0);
 }
 
+/// Thousands of syncs on a busy disk take minutes, and this test is not about them.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// What can happen to a file; positions are taken modulo its length.
 #[derive(Debug, Clone)]
 enum Fault {
@@ -214,7 +219,7 @@ proptest! {
         faults in prop::collection::vec((any::<usize>(), fault()), 1..4),
         head_lost in prop::bool::weighted(0.1),
     ) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = in_memory();
         let mut written = BTreeMap::new();
         let (mut spool, _) = open(dir.path());
         for (n, len) in lens.iter().enumerate() {
