@@ -132,6 +132,13 @@ fn ufw_denies_by_default_in_both_families() {
 }
 
 #[test]
+fn ufw_lets_in_what_its_rules_allow_in_both_families() {
+    let ufw = ufw("mixed");
+    assert_eq!(fate(&ufw, &packet("10.9.1.1", 9200)), "passes");
+    assert_eq!(fate(&ufw, &packet("fd00::9", 9200)), "passes", "TCP has no routing header");
+}
+
+#[test]
 fn ufw_rejects_by_default_when_told_to() {
     let ufw = ufw("default-reject");
     assert_eq!(fate(&ufw, &packet("10.1.1.1", 9999)), "Refuse by ufw: reject (incoming) (ip filter ufw-reject-input)");

@@ -65,6 +65,8 @@ fn is_option(word: &str) -> bool {
 fn module(name: &str) -> Option<Condition> {
     match name {
         "rpfilter" => Some(matching(Key::ReversePath, false, vec![Pattern::Numbers(1, 1)])),
+        // They look for IPv6 extension headers, which the packets of a TCP connection do not carry.
+        "rt" | "frag" | "mh" | "hbh" | "dst" | "ah" | "esp" => Some(matching(Key::Protocol, false, Vec::new())),
         _ if MATCHES.contains(&name) => None,
         _ => Some(Condition::CannotTell),
     }

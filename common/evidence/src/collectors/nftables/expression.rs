@@ -6,6 +6,8 @@ use super::parse::{elements, words};
 use crate::firewall::Network;
 use crate::firewall::ruleset::{Condition, Element, Elements, Key, Pattern, Step};
 
+const ROUTING_HEADER: u64 = 43;
+
 /// A left-hand side: what is compared, and what nft checks silently before it (that the packet is TCP, that it is IPv4).
 pub(super) struct Left {
     /// Compared together.
@@ -106,6 +108,8 @@ pub(super) fn left(value: &Value) -> Left {
         "meta" => meta(text(body, "key")),
         "ct" if body.get("dir").is_none() => Left::of(connection(text(body, "key"))),
         "fib" => Left::of(fib(text(body, "result"), &words(body.get("flags").unwrap_or(&Value::Null)))),
+        // A field of an extension header, which the packets of a TCP connection do not carry.
+        "exthdr" if body.get("field").is_some() => Left::of(Key::Other).given(Key::Protocol, ROUTING_HEADER),
         "&" => masked(body),
         "concat" => {
             let parts = body.as_array().into_iter().flatten().map(left);

@@ -91,15 +91,15 @@ fn narrowed(client: Network, source: IpAddr) -> Network {
 }
 
 fn append(opening: &mut Opening, part: Opening) {
-    opening.commands.extend(part.commands);
-    for line in part.persist {
-        if !opening.persist.contains(&line) {
-            opening.persist.push(line);
-        }
+    let Opening { commands, persist, undo, risk } = part;
+    for (all, lines) in [(&mut opening.commands, commands), (&mut opening.persist, persist)] {
+        let new = lines.into_iter().filter(|line| !all.contains(line)).collect::<Vec<_>>();
+        all.extend(new);
     }
     // Undone in reverse.
-    opening.undo.splice(0..0, part.undo);
-    add_sentence(&mut opening.risk, &part.risk);
+    let new = undo.into_iter().filter(|line| !opening.undo.contains(line)).collect::<Vec<_>>();
+    opening.undo.splice(0..0, new);
+    add_sentence(&mut opening.risk, &risk);
 }
 
 fn add_sentence(text: &mut String, sentence: &str) {

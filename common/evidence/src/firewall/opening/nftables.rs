@@ -21,7 +21,7 @@ pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
         (None, None) => "last of its rules".to_owned(),
     };
     let Access { client, .. } = access;
-    let shown = format!("nft -a list chain {chain} | sed -n 's|.*{rule} # handle ||p'");
+    let shown = format!("nft -a list chain {chain} | sed -n 's|.*{rule} # handle ||p' | head -n 1");
     Opening {
         commands: vec![command],
         persist: vec![format!(
