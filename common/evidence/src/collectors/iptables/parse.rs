@@ -179,4 +179,25 @@ mod tests {
         );
         assert_eq!(words(r#"--log-prefix "" x"#), ["--log-prefix", "", "x"]);
     }
+
+    #[test]
+    fn a_cut_or_broken_listing_says_so() {
+        let raw = include_bytes!("fixtures/docker.txt");
+        assert_eq!(saved(raw, "ip").value.cut, None);
+        let end = raw.windows(6).rposition(|window| window == b"COMMIT").unwrap();
+        let start = raw.windows(4).rposition(|window| window == b"*nat").unwrap();
+        for cut in (start + 5..end).step_by(31) {
+            assert!(saved(&raw[..cut], "ip").value.cut.is_some(), "{cut}");
+        }
+        assert!(saved(b"*filter\n\xff\xfe -A\nCOMMIT\n", "ip").value.cut.is_some());
+    }
+
+    #[test]
+    fn reads_what_iptables_lists_as_commands() {
+        let parsed = saved(b"-P INPUT DROP\n-N es\n-A INPUT -j es\n-A es -s 10.0.0.0/8 -j ACCEPT\n", "ip");
+        assert_eq!(parsed.problems, Vec::<String>::new());
+        let table = &parsed.value.tables[0];
+        assert!(table.chain("INPUT").unwrap().base.as_ref().unwrap().drops);
+        assert_eq!(table.chain("es").unwrap().rules.len(), 1);
+    }
 }
