@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::{OpenReport, StoreError};
@@ -18,6 +19,7 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const SPACE_BYTES: usize = 1024 * 1024;
 /// How long a closed engine may hold its lock.
 const RELEASED: Duration = Duration::from_secs(2);
+const LOCK_POLL: Duration = Duration::from_millis(5);
 
 /// Opens the engine in `directory`, which is created if need be.
 pub(crate) fn open(directory: &Path) -> Result<(sled::Db, OpenReport), StoreError> {
@@ -43,14 +45,7 @@ pub(crate) fn open(directory: &Path) -> Result<(sled::Db, OpenReport), StoreErro
 /// Opens the engine once more after a failed write. Never moves anything aside: the store was good when the process began.
 pub(crate) fn open_again(directory: &Path) -> Result<sled::Db, StoreError> {
     remove_snapshots(directory, ".generating").map_err(|source| io_error(directory, source))?;
-    let give_up = Instant::now() + RELEASED;
-    loop {
-        match try_open(directory) {
-            // The engine that was just closed lets go of its lock a moment later.
-            Err(Attempt::InUse) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(5)),
-            other => return other.map_err(|attempt| attempt.into_error(directory)),
-        }
-    }
+    try_open(directory).map_err(|attempt| attempt.into_error(directory))
 }
 
 /// An error unless there is room for the engine to begin a new file segment.
@@ -83,7 +78,19 @@ impl Attempt {
     }
 }
 
+/// A store that was just closed, here or by a process that ends, is locked for a moment more: sled's threads let go of it after
+/// the last handle is dropped.
 fn try_open(directory: &Path) -> Result<sled::Db, Attempt> {
+    let begun = Instant::now();
+    loop {
+        match attempt(directory) {
+            Err(Attempt::InUse) if begun.elapsed() < RELEASED => thread::sleep(LOCK_POLL),
+            other => return other,
+        }
+    }
+}
+
+fn attempt(directory: &Path) -> Result<sled::Db, Attempt> {
     let config = sled::Config::new().path(directory).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => Ok(db),
