@@ -7,6 +7,9 @@ use super::ruleset::{Condition, Effect, Element, Elements, Key, Pattern, Remark,
 /// Whether something holds; none when evidence does not tell.
 pub(super) type Truth = Option<bool>;
 
+/// Ports from which programs without privileges connect.
+const CLIENT_PORTS: (u64, u64) = (1024, 65535);
+
 /// An interface of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Interface {
@@ -25,7 +28,7 @@ pub(super) struct Flow {
     pub source: IpAddr,
     /// Destination address, after translation.
     pub destination: IpAddr,
-    /// Source port; a client's is not known.
+    /// Source port; a client's is not known, but see [`CLIENT_PORTS`].
     pub source_port: Option<u16>,
     /// Destination port, after translation.
     pub port: Option<u16>,
@@ -60,6 +63,8 @@ pub(super) struct Flow {
 
 enum Value {
     Number(u64),
+    /// Some number from the first to the last.
+    Within(u64, u64),
     Address(IpAddr),
     /// Any of these may match.
     Names(Vec<&'static str>),
@@ -144,8 +149,8 @@ impl Flow {
         match key {
             Key::Source => Value::Address(self.source),
             Key::Destination => Value::Address(self.destination),
-            Key::SourcePort => number(self.source_port.map(u64::from)),
-            Key::DestinationPort => number(self.port.map(u64::from)),
+            Key::SourcePort => self.port_value(self.source_port),
+            Key::DestinationPort => self.port_value(self.port),
             Key::Protocol => {
                 self.protocol.map_or(Value::Unknown, |number| Value::Coded(number, protocol_names(number)))
             }
@@ -169,6 +174,15 @@ impl Flow {
             Key::PacketType => Value::Names(vec!["host", "unicast"]),
             Key::ReversePath => number(self.reverse_path.map(u64::from)),
             Key::Other => Value::Unknown,
+        }
+    }
+
+    /// A port that is not known is a client's, unless there are no ports at all.
+    fn port_value(&self, port: Option<u16>) -> Value {
+        match port {
+            Some(port) => Value::Number(u64::from(port)),
+            None if self.flags.is_some() => Value::Within(CLIENT_PORTS.0, CLIENT_PORTS.1),
+            None => Value::Unknown,
         }
     }
 
@@ -245,6 +259,11 @@ fn matches(value: &Value, pattern: &Pattern) -> Truth {
         (Value::Number(number) | Value::Coded(number, _), Pattern::Numbers(first, last)) => {
             Some((first..=last).contains(&number))
         }
+        (Value::Within(low, high), Pattern::Numbers(first, last)) => match () {
+            () if first <= low && high <= last => Some(true),
+            () if last < low || high < first => Some(false),
+            () => None,
+        },
         (Value::Coded(_, names), Pattern::Name(wanted)) => Some(names.contains(&wanted.as_str())),
         (Value::Address(address), Pattern::Addresses(first, last)) => {
             Some(address.is_ipv4() == first.is_ipv4() && (first..=last).contains(&address))
@@ -305,8 +324,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_neither_true_nor_false() {
-        assert_eq!(holds(Key::SourcePort, false, vec![Pattern::Numbers(1024, 65535)]), None);
-        assert_eq!(holds(Key::SourcePort, true, vec![Pattern::Numbers(1024, 65535)]), None);
+        assert_eq!(holds(Key::SourcePort, false, vec![Pattern::Numbers(32768, 60999)]), None);
+        assert_eq!(holds(Key::SourcePort, true, vec![Pattern::Numbers(32768, 60999)]), None);
+        assert_eq!(holds(Key::SourcePort, false, vec![Pattern::Numbers(1024, 65535)]), Some(true));
+        assert_eq!(holds(Key::SourcePort, false, vec![Pattern::Numbers(0, 1023)]), Some(false));
         assert_eq!(holds(Key::InInterface, false, vec![Pattern::Name("eth0".to_owned())]), None);
         assert_eq!(holds(Key::InInterface, false, vec![Pattern::Name("lo".to_owned())]), Some(false));
         assert_eq!(holds(Key::InInterface, true, vec![Pattern::Name("lo".to_owned())]), Some(true));

@@ -121,6 +121,12 @@ impl<'a> Journey<'a> {
 
     /// Takes the SYN as far as it gets.
     fn first(&mut self) -> Onward {
+        let onward = self.first_hooks();
+        self.send_refusal();
+        onward
+    }
+
+    fn first_hooks(&mut self) -> Onward {
         if self.flow.from_here {
             if !self.leave(true) {
                 return Onward::End;
@@ -133,13 +139,8 @@ impl<'a> Journey<'a> {
             return Onward::End;
         }
         match self.is_for_us() {
-            Some(true) => {
-                if self.hooks(&[Hook::Input], true) {
-                    return Onward::Local;
-                }
-                self.send_refusal();
-                Onward::End
-            }
+            Some(true) if self.hooks(&[Hook::Input], true) => Onward::Local,
+            Some(true) => Onward::End,
             Some(false) => {
                 self.flow.out_interface = self.firewalls.route(self.flow.destination);
                 self.hooks(&[Hook::Forward, Hook::Postrouting], true);
@@ -238,7 +239,9 @@ impl<'a> Journey<'a> {
                     (self.flow.destination, self.flow.port) = if early { known } else { destination };
                 }
                 let entry = matches!(hook, Hook::Ingress | Hook::Prerouting | Hook::Output);
-                self.flow.untold = entry && base.priority < CONNECTION_TRACKING;
+                // A refusal belongs to the connection it refuses from the start.
+                let tracked = self.flow.state == Some("related");
+                self.flow.untold = entry && !tracked && base.priority < CONNECTION_TRACKING;
                 let end = Walk { flow: &mut self.flow, budget: &mut self.budget }.base_chain(table, chain, base);
                 translated |= matches!(end, End::Translated);
                 if !self.goes_on(end, table, chain, base) {

@@ -92,13 +92,15 @@ fn narrowed(client: Network, source: IpAddr) -> Network {
 
 fn append(opening: &mut Opening, part: Opening) {
     let Opening { commands, persist, undo, risk } = part;
-    for (all, lines) in [(&mut opening.commands, commands), (&mut opening.persist, persist)] {
-        let new = lines.into_iter().filter(|line| !all.contains(line)).collect::<Vec<_>>();
-        all.extend(new);
+    if commands.iter().all(|command| opening.commands.contains(command)) {
+        add_sentence(&mut opening.risk, &risk);
+        return;
     }
+    opening.commands.extend(commands);
+    let new = persist.into_iter().filter(|line| !opening.persist.contains(line)).collect::<Vec<_>>();
+    opening.persist.extend(new);
     // Undone in reverse.
-    let new = undo.into_iter().filter(|line| !opening.undo.contains(line)).collect::<Vec<_>>();
-    opening.undo.splice(0..0, new);
+    opening.undo.splice(0..0, undo);
     add_sentence(&mut opening.risk, &risk);
 }
 
