@@ -97,11 +97,17 @@ impl Fleet {
 
     /// Diagnoses again and again until the verdict names this cause; the last answer is in the failure.
     pub(crate) fn diagnose_until(&self, endpoint: &str, cause: &str) -> Seen {
+        let seen = self.diagnose_when(endpoint, |seen| seen.cause() == cause);
+        assert_eq!(seen.cause(), cause, "{:#}", seen.json);
+        seen
+    }
+
+    /// Diagnoses again and again until the answer is as wanted, or has had its time; the last answer.
+    pub(crate) fn diagnose_when(&self, endpoint: &str, wanted: impl Fn(&Seen) -> bool) -> Seen {
         let begun = Instant::now();
         loop {
             let seen = self.diagnose(endpoint).unwrap();
-            if seen.cause() == cause || begun.elapsed() > SEEN {
-                assert_eq!(seen.cause(), cause, "{:#}", seen.json);
+            if wanted(&seen) || begun.elapsed() > SEEN {
                 return seen;
             }
             thread::yield_now();
@@ -138,9 +144,9 @@ pub(crate) fn node(engine: Engine) -> Node {
     static ELASTICSEARCH8: Mutex<Option<Host>> = Mutex::new(None);
     static OPENSEARCH: Mutex<Option<Host>> = Mutex::new(None);
     let (slot, name) = match engine {
-        Engine::Elasticsearch => (&ELASTICSEARCH, "es"),
-        Engine::Elasticsearch8 => (&ELASTICSEARCH8, "es8"),
-        Engine::OpenSearch => (&OPENSEARCH, "os"),
+        Engine::Elasticsearch => (&ELASTICSEARCH, "fleet-es"),
+        Engine::Elasticsearch8 => (&ELASTICSEARCH8, "fleet-es8"),
+        Engine::OpenSearch => (&OPENSEARCH, "fleet-os"),
     };
     let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
     if slot.is_none() {

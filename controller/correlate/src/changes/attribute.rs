@@ -146,6 +146,8 @@ fn acts_on_unit(program: &str, words: &[&str], change: &Change) -> bool {
     let item = |key: &str| change.items.iter().find(|item| item.key == key).and_then(|item| item.new.as_deref());
     let verbs: &[&str] = match (item("active-state"), item("unit-file-state")) {
         (Some("active" | "activating"), _) => &["start", "restart", "try-restart", "reload-or-restart", "enable"],
+        // A restart ends in a unit that runs or has failed, never in one that is cleanly down.
+        (Some("inactive"), _) => &["stop", "kill", "disable", "mask", "isolate"],
         (Some(_), _) => &["stop", "restart", "try-restart", "kill", "disable", "mask", "isolate"],
         (None, Some("enabled")) => &["enable", "unmask", "reenable"],
         (None, Some(_)) => &["disable", "mask"],
@@ -216,6 +218,7 @@ mod tests {
         let stopped = change(Topic::Unit, "elasticsearch.service", "active-state", "inactive");
         assert_eq!(window(&stopped, "/usr/bin/systemctl stop elasticsearch"), Some(STOPPING_MS));
         assert_eq!(window(&stopped, "/usr/bin/systemctl start elasticsearch"), None);
+        assert_eq!(window(&stopped, "/usr/bin/systemctl restart elasticsearch"), None);
         assert_eq!(window(&stopped, "/usr/bin/systemctl stop kibana"), None);
     }
 
