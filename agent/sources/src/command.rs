@@ -111,7 +111,6 @@ fn file_name(program: Program) -> &'static str {
         Program::Ip6tablesSave => "ip6tables-save",
         Program::IptablesLegacySave => "iptables-legacy-save",
         Program::Ip6tablesLegacySave => "ip6tables-legacy-save",
-        Program::FirewallCmd => "firewall-cmd",
         Program::Systemctl => "systemctl",
         Program::Journalctl => "journalctl",
         Program::DpkgQuery => "dpkg-query",

@@ -113,8 +113,6 @@ pub enum Program {
     IptablesLegacySave,
     /// `ip6tables-legacy-save`
     Ip6tablesLegacySave,
-    /// `firewall-cmd`
-    FirewallCmd,
     /// `systemctl`
     Systemctl,
     /// `journalctl`
