@@ -27,7 +27,7 @@ pub struct Credentials {
     ca_pem: String,
     chain_pem: String,
     key_pem: String,
-    issued_at: Timestamp,
+    not_before: Timestamp,
     not_after: Timestamp,
 }
 
@@ -85,8 +85,7 @@ impl Credentials {
         let millis = |time: x509_parser::time::ASN1Time| Timestamp(time.timestamp().saturating_mul(1000));
         let (not_before, not_after) =
             (millis(certificate.validity().not_before), millis(certificate.validity().not_after));
-        let backdated = i64::try_from(BACKDATED.as_millis()).unwrap_or(0);
-        Ok(Self { ca_pem, chain_pem, key_pem, issued_at: not_before.plus_millis(backdated).min(not_after), not_after })
+        Ok(Self { ca_pem, chain_pem, key_pem, not_before, not_after })
     }
 
     /// Reads them from a directory. Refuses a key that others can read.
@@ -127,6 +126,11 @@ impl Credentials {
         &self.ca_pem
     }
 
+    /// Begin of the certificate's validity, a little before it was issued.
+    pub fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
     /// End of the certificate's validity.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
@@ -134,7 +138,9 @@ impl Credentials {
 
     /// When to renew: half-way from when it was issued, which is later than the begin of its validity, to its end.
     pub fn renew_at(&self) -> Timestamp {
-        Timestamp(self.issued_at.0.midpoint(self.not_after.0))
+        let backdated = i64::try_from(BACKDATED.as_millis()).unwrap_or(0);
+        let issued_at = self.not_before.plus_millis(backdated).min(self.not_after);
+        Timestamp(issued_at.0.midpoint(self.not_after.0))
     }
 
     /// Who they speak for; an error for a controller's.

@@ -7,12 +7,13 @@ use arc_swap::ArcSwap;
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::UnixTime;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use crate::connector;
 use crate::credentials::{Credentials, InvalidCredentials};
-use crate::failure::DialError;
+use crate::failure::{DialError, millis};
 use crate::pin::Pin;
 use crate::verifier::PinVerifier;
 use crate::{ALPN_H2, CONTROLLER_NAME, ENROLL_NAME, provider};
@@ -82,8 +83,11 @@ impl InUse {
 pub async fn channel(address: &str, identity: Arc<ClientIdentity>) -> Result<Channel, DialError> {
     let address = with_default_port(address)?;
     let connector = service_fn(move |_| {
-        let (address, config) = (address.clone(), identity.0.load().config.clone());
-        async move { connector::connect(&address, CONTROLLER_NAME, config).await.map(TokioIo::new) }
+        let (address, used) = (address.clone(), identity.0.load_full());
+        async move {
+            let connected = connector::connect(&address, CONTROLLER_NAME, used.config.clone()).await;
+            connected.map(TokioIo::new).map_err(|error| error.given(&used.credentials, millis(UnixTime::now())))
+        }
     });
     endpoint().connect_with_connector(connector).await.map_err(|error| DialError::of_transport(&error))
 }

@@ -3,9 +3,12 @@
 use std::error::Error;
 use std::io;
 
+use common_model::Timestamp;
 use rustls::{AlertDescription, CertificateError};
+use rustls_pki_types::UnixTime;
 use tonic::Status;
 
+use crate::credentials::Credentials;
 use crate::verifier::PinMismatch;
 
 /// The header of a refusal by which a controller says more than a gRPC code can; its value is one of the words below.
@@ -59,6 +62,43 @@ pub enum DialError {
     /// Our certificate has ended.
     #[error("this certificate has expired: join or log in again with a new token")]
     Expired,
+    /// The controller's certificate begins later than the clock here says it is.
+    #[error(
+        "the clocks differ: the clock of this machine says {now}, but the controller's certificate is good from \
+         {valid_from} on. This clock is behind, or the controller's is ahead: compare `date -u` on both and set the \
+         wrong one"
+    )]
+    ClockBehind {
+        /// By the clock here.
+        now: Timestamp,
+        /// Begin of the certificate's validity, by the controller's clock.
+        valid_from: Timestamp,
+    },
+    /// The controller's certificate ended before the time that the clock here says it is.
+    #[error(
+        "the clocks differ: the clock of this machine says {now}, but the controller's certificate was good until \
+         {valid_until}. This clock is ahead, or the controller's is behind: compare `date -u` on both and set the wrong \
+         one"
+    )]
+    ClockAhead {
+        /// By the clock here.
+        now: Timestamp,
+        /// End of the certificate's validity, by the controller's clock.
+        valid_until: Timestamp,
+    },
+    /// The controller says that our certificate is not good now, and by the clock here it has not ended.
+    #[error(
+        "the clocks differ: the controller says that this certificate is not good now, but it is good from {valid_from} \
+         until {valid_until} and the clock of this machine says {now}. Compare `date -u` on both and set the wrong one"
+    )]
+    ClockDisputed {
+        /// By the clock here.
+        now: Timestamp,
+        /// Begin of our certificate's validity, by the controller's clock when it was issued.
+        valid_from: Timestamp,
+        /// End of our certificate's validity.
+        valid_until: Timestamp,
+    },
     /// The controller does not trust our CA.
     #[error("the controller does not know the CA of this certificate: it was issued by another controller")]
     UnknownCa,
@@ -100,6 +140,16 @@ impl DialError {
         None
     }
 
+    /// The same, knowing the certificate that was shown. In TLS one alert says both "ended" and "not begun", by the
+    /// controller's clock; it is an end only where the clock here agrees.
+    pub fn given(self, shown: &Credentials, now: Timestamp) -> Self {
+        let (valid_from, valid_until) = (shown.not_before(), shown.not_after());
+        match self {
+            Self::Expired if now < valid_until => Self::ClockDisputed { now, valid_from, valid_until },
+            other => other,
+        }
+    }
+
     pub(crate) fn of_connect(address: &str, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused(address.to_owned()),
@@ -124,6 +174,12 @@ impl DialError {
                 }
                 None => Self::ControllerCertificate(other.0.to_string()),
             },
+            rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
+                Self::ClockBehind { now: millis(*time), valid_from: millis(*not_before) }
+            }
+            rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+                Self::ClockAhead { now: millis(*time), valid_until: millis(*not_after) }
+            }
             rustls::Error::InvalidCertificate(reason) => Self::ControllerCertificate(reason.to_string()),
             other => Self::NotAController(address.to_owned(), other.to_string()),
         }
@@ -133,6 +189,11 @@ impl DialError {
 /// The rustls error inside an I/O error.
 pub(crate) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// A moment as TLS gives it.
+pub(crate) fn millis(time: UnixTime) -> Timestamp {
+    Timestamp(i64::try_from(time.as_secs().saturating_mul(1000)).unwrap_or(i64::MAX))
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {

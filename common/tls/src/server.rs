@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use common_model::Timestamp;
 use rustls::server::{Acceptor, NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::credentials::{Credentials, InvalidCredentials};
 use crate::dial::UnusableCredentials;
-use crate::failure::rustls_error;
+use crate::failure::{millis, rustls_error};
 use crate::identity::Peer;
 use crate::{ALPN_H2, ENROLL_NAME, provider};
 
@@ -178,11 +178,13 @@ async fn accept_loop(listener: TcpListener, tls: Arc<ServerTls>, outputs: Output
             drop(permit);
             match handshake {
                 Err(_) => debug!(%remote, "the TLS handshake took too long"),
-                Ok(Err(error)) if is_about_certificate(&error) => {
-                    info!(%remote, %error, "refused a client certificate")
-                }
-                // Port scans and probes.
-                Ok(Err(error)) => debug!(%remote, %error, "refused a connection"),
+                Ok(Err(error)) => match rustls_error(&error) {
+                    Some(rustls::Error::InvalidCertificate(reason)) => {
+                        info!(%remote, "refused a client certificate: {}", refusal(reason))
+                    }
+                    // Port scans and probes.
+                    _ => debug!(%remote, %error, "refused a connection"),
+                },
                 // The receivers are gone only when the server is shutting down.
                 Ok(Ok(Accepted::Peer(connection))) => drop(outputs.authenticated.send(Ok(connection)).await),
                 Ok(Ok(Accepted::Anonymous(connection))) => drop(outputs.enrolling.send(Ok(connection)).await),
@@ -191,8 +193,23 @@ async fn accept_loop(listener: TcpListener, tls: Arc<ServerTls>, outputs: Output
     }
 }
 
-fn is_about_certificate(error: &io::Error) -> bool {
-    matches!(rustls_error(error), Some(rustls::Error::InvalidCertificate(_)))
+/// Why a client's certificate is not taken, for the log. Validity is by this machine's clock, now and when it signed.
+fn refusal(reason: &CertificateError) -> String {
+    match reason {
+        CertificateError::NotValidYetContext { time, not_before } => format!(
+            "it is good from {} on, but the clock here says {}: this clock has been set back since it was issued, or was \
+             ahead then; compare `date -u` here and there",
+            millis(*not_before),
+            millis(*time)
+        ),
+        CertificateError::ExpiredContext { time, not_after } => format!(
+            "it ended at {}, and the clock here says {}: the client was away for too long and has to join or log in \
+             again, or one of the two clocks is wrong; compare `date -u` here and there",
+            millis(*not_after),
+            millis(*time)
+        ),
+        other => other.to_string(),
+    }
 }
 
 enum Accepted {

@@ -29,8 +29,13 @@ fn node() -> Identity {
 }
 
 fn controller_credentials(ca: &Ca) -> Credentials {
+    controller_credentials_at(ca, now())
+}
+
+/// As a controller issues its own when its clock says this.
+fn controller_credentials_at(ca: &Ca, now: Timestamp) -> Credentials {
     let key = NewKey::generate().unwrap();
-    let issued = ca.issue_controller(key.csr_der(), &["localhost".to_owned()], DAY, now()).unwrap();
+    let issued = ca.issue_controller(key.csr_der(), &["localhost".to_owned()], DAY, now).unwrap();
     key.with_certificate(&issued.chain_pem, ca.certificate_pem()).unwrap()
 }
 
@@ -86,6 +91,60 @@ async fn a_certificate_of_another_ca_is_told_apart_from_an_expired_one() {
     let past = now().plus_millis(-3_600_000);
     let late = channel(&server.address, node_credentials(&ca, &ca, Duration::from_secs(60), past)).await;
     assert_eq!(late.unwrap_err(), DialError::Expired);
+}
+
+/// How far the clocks of the tests below are off.
+const OFF: i64 = 30 * 3_600_000;
+
+#[tokio::test]
+async fn clocks_that_differ_are_named_with_both_times() {
+    let begun = now();
+    let ca = Ca::create(begun.plus_millis(-OFF)).unwrap();
+    let server = start(&ca).await;
+    for (off, wanted) in [(OFF, "This clock is behind"), (-OFF, "This clock is ahead")] {
+        // The controller's clock is off by this much; for the client that is the same as its own being off the other way.
+        let credentials = controller_credentials_at(&ca, now().plus_millis(off));
+        server.tls.replace(&credentials).unwrap();
+        let joining = enroll_channel(&server.address, ca.pin()).await.unwrap_err();
+        let connecting = channel(&server.address, node_credentials(&ca, &ca, DAY, now())).await.unwrap_err();
+        for error in [joining, connecting] {
+            let (here, there) = match &error {
+                DialError::ClockBehind { now, valid_from } => (*now, *valid_from),
+                DialError::ClockAhead { now, valid_until } => (*now, *valid_until),
+                other => panic!("{other:?}"),
+            };
+            // Certificates count in whole seconds.
+            assert!((begun.plus_millis(-1000)..=now()).contains(&here), "{here}");
+            assert!([credentials.not_before(), credentials.not_after()].contains(&there), "{there}");
+            let said = error.to_string();
+            assert!(
+                [here.to_string(), there.to_string(), wanted.to_owned()].iter().all(|part| said.contains(part)),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_only_the_controller_takes_for_ended_is_a_matter_of_clocks() {
+    let ca = Ca::create(now().plus_millis(-OFF)).unwrap();
+    let server = start(&ca).await;
+    // Issued by a controller whose clock was ahead and has been set back.
+    let early = node_credentials(&ca, &ca, DAY, now().plus_millis(OFF));
+    let shown = early.credentials();
+    let error = channel(&server.address, early).await.unwrap_err();
+    let DialError::ClockDisputed { now: here, valid_from, valid_until } = &error else { panic!("{error:?}") };
+    assert_eq!((*valid_from, *valid_until), (shown.not_before(), shown.not_after()));
+    let said = error.to_string();
+    assert!([here, valid_from, valid_until].iter().all(|time| said.contains(&time.to_string())), "{said}");
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_told_from_one_that_refuses() {
+    let error = enroll_channel("controller.invalid:7443", Pin::of(b"any")).await.unwrap_err();
+    let DialError::Unresolved { host, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(host, "controller.invalid");
+    assert!(error.to_string().contains("does not resolve"), "{error}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use common_model::Timestamp;
 use common_tls::DialError;
 use tonic::{Code, Status};
 
@@ -62,7 +63,16 @@ impl Failure {
             DialError::Revoked | DialError::Expired | DialError::UnknownCa => Some(login_again(address)),
             _ => None,
         };
-        Self { exit, error: anyhow::Error::new(error).context(format!("controller {address}")), hint }
+        Self { exit, error: anyhow::Error::new(error).context(at(address)), hint }
+    }
+
+    /// The certificate for the controller at `address` has ended by the clock here.
+    pub(crate) fn expired(address: &str, ended: Timestamp, now: Timestamp) -> Self {
+        let times = anyhow::anyhow!("it ended at {ended}, and the clock here says {now}");
+        Self {
+            error: times.context(DialError::Expired).context(at(address)),
+            ..Self::dial(address, DialError::Expired)
+        }
     }
 
     /// The controller at `address` answered a call with an error, or the connection broke.
@@ -78,13 +88,17 @@ impl Failure {
             Code::Unauthenticated => "not accepted",
             _ => "the controller refused",
         };
-        let error = anyhow::anyhow!("{what}: {}", status.message()).context(format!("controller {address}"));
+        let error = anyhow::anyhow!("{what}: {}", status.message()).context(at(address));
         match status.code() {
             Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::OutOfRange => Self::usage(error),
             Code::Unauthenticated => Self::controller(error).with_hint(login_again(address)),
             _ => Self::controller(error),
         }
     }
+}
+
+fn at(address: &str) -> String {
+    format!("controller {address}")
 }
 
 fn login_again(address: &str) -> String {
@@ -103,6 +117,16 @@ mod tests {
         let failure = Failure::dial("c:7443", DialError::Expired);
         assert_eq!(failure.exit, Exit::Controller);
         assert!(failure.hint.unwrap().contains("dialtone login c:7443 --token"));
+    }
+
+    #[test]
+    fn an_ended_certificate_is_told_with_both_times() {
+        let (ended, now) = (Timestamp(1_800_000_000_000), Timestamp(1_800_086_400_000));
+        let failure = Failure::expired("c:7443", ended, now);
+        let said = format!("{:#}", failure.error);
+        assert!(said.starts_with("controller c:7443: this certificate has expired"), "{said}");
+        assert!(said.contains(&ended.to_string()) && said.contains(&now.to_string()), "{said}");
+        assert!(failure.hint.is_some() && failure.exit == Exit::Controller);
     }
 
     #[test]

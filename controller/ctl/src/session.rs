@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use common_tls::Credentials;
 use common_tls::credentials::CredentialsError;
 use common_tls::dial::{self, ClientIdentity};
 use common_tls::keys::NewKey;
-use common_tls::{Credentials, DialError};
 use proto::v1;
 use proto::v1::operator_client::OperatorClient;
 use tonic::Status;
@@ -75,15 +75,16 @@ impl Session {
         progress.say(&format!("connecting to {address}"));
         let directory = location.credentials(&address);
         let credentials = Credentials::load(&directory).map_err(|error| no_credentials(&address, error))?;
-        if credentials.not_after() <= now() {
-            return Err(Failure::dial(&address, DialError::Expired));
+        let (ended, now) = (credentials.not_after(), now());
+        if ended <= now {
+            return Err(Failure::expired(&address, ended, now));
         }
         let renew_at = credentials.renew_at();
         let identity = Arc::new(ClientIdentity::new(credentials).map_err(Failure::controller)?);
         let channel = dial::channel(&address, Arc::clone(&identity)).await;
         let channel = channel.map_err(|error| Failure::dial(&address, error))?;
         let mut session = Self { client: client(channel), address, embedded: None };
-        if now() >= renew_at {
+        if now >= renew_at {
             session.renew(&identity, &directory).await;
         }
         Ok(session)
