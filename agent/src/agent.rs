@@ -13,8 +13,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::queue::Queue;
 use crate::survey::{self, Survey};
-use crate::uplink::{self, Queue, Uplink};
+use crate::uplink::{self, Uplink};
 use crate::{clock, journal};
 
 /// Room for evidence that the controller has not yet taken.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::jobs::Cause;
-use crate::uplink::Queue;
+use crate::queue::Queue;
 use crate::{clock, draft};
 
 /// Lines appended at once, at most.

@@ -9,6 +9,7 @@
 //! | `survey` | the loop that reads what is due, redacts it, and queues what changed |
 //! | `jobs` | decides what is due; pure |
 //! | `journal` | follows the journal |
+//! | [`queue`] | what is read and not yet acknowledged, on disk |
 //! | [`uplink`] | the stream to the controller |
 //! | `renew` | a new certificate in time |
 //! | [`enroll`] | the first certificate, for a token |
@@ -24,6 +25,7 @@ mod inspect;
 mod jobs;
 mod join;
 mod journal;
+pub mod queue;
 mod renew;
 mod service;
 mod survey;

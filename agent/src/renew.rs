@@ -11,17 +11,17 @@ use proto::v1;
 use proto::v1::agent_client::AgentClient;
 use tonic::transport::Channel;
 
+use crate::clock::ControllerClock;
 use crate::uplink::{Uplink, jittered};
 
 const RETRY: Duration = Duration::from_secs(30);
 /// Short certificates are renewed often, but not in a busy loop.
 const SHORTEST: Duration = Duration::from_millis(500);
-const LONGEST_STEP: Duration = Duration::from_secs(30);
 
 /// Renews for as long as the connection stands. A failure is logged and tried again: the old certificate is good meanwhile.
-pub(crate) async fn run(uplink: &Uplink, channel: Channel) -> Infallible {
+pub(crate) async fn run(uplink: &Uplink, channel: Channel, clock: &ControllerClock) -> Infallible {
     loop {
-        wait_until(uplink, renew_at(&uplink.identity.credentials())).await;
+        wait_until(clock, renew_at(&uplink.identity.credentials())).await;
         match renew(uplink, &channel).await {
             Ok(()) => tracing::info!("the certificate was renewed"),
             Err(error) => {
@@ -39,15 +39,10 @@ fn renew_at(credentials: &Credentials) -> Timestamp {
     credentials.not_after().plus_millis(-jittered)
 }
 
-/// Waits in short steps: the clock may be set, and the machine may sleep.
-async fn wait_until(uplink: &Uplink, at: Timestamp) {
-    loop {
-        let left = u64::try_from(at.millis_since((uplink.clock)())).unwrap_or(0);
-        tokio::time::sleep(Duration::from_millis(left).clamp(SHORTEST, LONGEST_STEP)).await;
-        if (uplink.clock)() >= at {
-            return;
-        }
-    }
+/// Should the machine sleep meanwhile, the connection does not outlive that, and the next one begins anew.
+async fn wait_until(clock: &ControllerClock, at: Timestamp) {
+    let left = u64::try_from(at.millis_since(clock.now())).unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(left).max(SHORTEST)).await;
 }
 
 async fn renew(uplink: &Uplink, channel: &Channel) -> anyhow::Result<()> {

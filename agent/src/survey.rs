@@ -22,7 +22,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock;
 use crate::draft;
 use crate::jobs::{Cause, Digest, Jobs, Key, Task};
-use crate::uplink::{Queue, RefreshRequest};
+use crate::queue::Queue;
+use crate::uplink::RefreshRequest;
 
 /// How often everything is confirmed to be as last sent, when it is.
 const CONFIRM: Duration = Duration::from_secs(5);

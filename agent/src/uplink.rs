@@ -3,13 +3,14 @@
 //! Sending and receiving are two loops that never wait for each other, so neither side's full buffer can stop both.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use agent_spool::{Appended, Item, New, Spool, SpoolError};
+use agent_spool::{Item, Spool, SpoolError};
 use common_model::text::printable_line;
-use common_model::{Class, Incarnation, NodeName, Timestamp};
+use common_model::time::clock_difference;
+use common_model::{NodeName, Timestamp};
 use common_tls::DialError;
 use common_tls::dial::{self, ClientIdentity};
 use prost::Message;
@@ -17,12 +18,14 @@ use proto::v1;
 use proto::v1::agent_client::AgentClient;
 use proto::v1::agent_message::Message as Up;
 use proto::v1::controller_message::Message as Down;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use crate::clock::ControllerClock;
+use crate::queue::Queue;
 use crate::renew;
 
 /// Bytes of envelopes in one message, unless a single one is longer; so few that even the shortest stay under the number
@@ -39,72 +42,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// For the controller to end the stream when we do.
 const FAREWELL: Duration = Duration::from_millis(500);
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The queue of envelopes, shared by those who fill it and the stream that empties it.
-#[derive(Clone)]
-pub struct Queue {
-    spool: Arc<Mutex<Spool>>,
-    appended: Arc<Notify>,
-    acknowledged: Arc<Notify>,
-    /// States were dropped for lack of room.
-    states_lost: Arc<AtomicBool>,
-}
-
-impl Queue {
-    /// Over an open spool.
-    pub fn new(spool: Spool) -> Self {
-        Self {
-            spool: Arc::new(Mutex::new(spool)),
-            appended: Arc::default(),
-            acknowledged: Arc::default(),
-            states_lost: Arc::default(),
-        }
-    }
-
-    /// Appends envelopes durably, in order, and wakes the stream. Node, incarnation and number are filled in when they are
-    /// sent.
-    pub async fn append(&self, envelopes: Vec<(Class, v1::Envelope)>) -> Result<Appended, SpoolError> {
-        let record = |(class, envelope): (Class, v1::Envelope)| New { class, payload: envelope.encode_to_vec() };
-        let records: Vec<New> = envelopes.into_iter().map(record).collect();
-        let appended = self.with(move |spool| spool.append(&records)).await?;
-        if let Some(dropped) = appended.dropped {
-            tracing::warn!(
-                first = dropped.first,
-                last = dropped.last,
-                states = dropped.states,
-                events = dropped.events,
-                "the spool is full: dropped the oldest evidence that was not yet sent"
-            );
-            self.states_lost.fetch_or(dropped.states > 0, Ordering::Relaxed);
-        }
-        self.appended.notify_one();
-        Ok(appended)
-    }
-
-    /// Waits until everything appended is acknowledged.
-    pub async fn drained(&self) {
-        while self.with(|spool| spool.acked() < spool.last()).await {
-            self.acknowledged.notified().await;
-        }
-    }
-
-    /// Names this life of the queue.
-    pub fn incarnation(&self) -> Incarnation {
-        self.lock().incarnation()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Spool> {
-        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> T {
-        let queue = self.clone();
-        match tokio::task::spawn_blocking(move || work(&mut queue.lock())).await {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-}
 
 /// A wish that every source be read again.
 pub enum RefreshRequest {
@@ -195,6 +132,9 @@ impl From<DialError> for Failure {
             DialError::Revoked
             | DialError::Expired
             | DialError::UnknownCa
+            | DialError::ClockBehind { .. }
+            | DialError::ClockAhead { .. }
+            | DialError::ClockDisputed { .. }
             | DialError::Address(_)
             | DialError::ControllerCertificate(_) => Failure::Hopeless(error),
             other => Failure::Passing(printable_line(&other.to_string())),
@@ -230,6 +170,9 @@ async fn session(uplink: &Uplink, retry: &mut Duration) -> Failure {
             Failure::Hopeless(DialError::Expired) if uplink.identity.credentials().not_after() > certificate_ends => {
                 Failure::Renewed
             }
+            Failure::Hopeless(error) => {
+                Failure::Hopeless(error.given(&uplink.identity.credentials(), (uplink.clock)()))
+            }
             failure => failure,
         },
     }
@@ -240,7 +183,9 @@ async fn stream(uplink: &Uplink, channel: Channel) -> Result<(), Status> {
     send(&up, Up::Hello(hello(uplink))).await?;
     let mut client = AgentClient::new(channel.clone());
     let mut down = client.connect(ReceiverStream::new(messages)).await?.into_inner();
-    let acked = welcome(&mut down).await?;
+    let v1::Welcome { acked_seq: acked, clock_ms } = welcome(&mut down).await?;
+    let clock = ControllerClock::told(Timestamp(clock_ms));
+    compare(&clock, (uplink.clock)());
     if resume(&uplink.queue, acked).await? {
         let gone = || Status::aborted("nothing reads the sources any more");
         let (noted, wait) = oneshot::channel();
@@ -253,7 +198,7 @@ async fn stream(uplink: &Uplink, channel: Channel) -> Result<(), Status> {
     tokio::select! {
         ended = upward(uplink, &up, acked, to_answer) => return ended,
         ended = downward(uplink, &mut down, refreshed) => return ended,
-        never = renew::run(uplink, channel) => match never {},
+        never = renew::run(uplink, channel, &clock) => match never {},
         () = uplink.stop.cancelled() => {}
     }
     // The controller answers the end of our side with the end of its own.
@@ -272,12 +217,25 @@ fn hello(uplink: &Uplink) -> v1::Hello {
     }
 }
 
-async fn welcome(down: &mut Streaming<v1::ControllerMessage>) -> Result<u64, Status> {
+async fn welcome(down: &mut Streaming<v1::ControllerMessage>) -> Result<v1::Welcome, Status> {
     let first = tokio::time::timeout(WELCOME_TIMEOUT, down.message()).await;
     let first = first.map_err(|_| Status::deadline_exceeded("it did not welcome us in time"))??;
     match first.and_then(|message| message.message) {
-        Some(Down::Welcome(welcome)) => Ok(welcome.acked_seq),
+        Some(Down::Welcome(welcome)) => Ok(welcome),
         _ => Err(Status::failed_precondition("its first message is no welcome; is it a newer version?")),
+    }
+}
+
+/// Evidence is dated by this host's clock, certificates by the controller's.
+fn compare(controller: &ControllerClock, here: Timestamp) {
+    let there = controller.now();
+    if let Some(difference) = clock_difference(here.millis_since(there)) {
+        tracing::warn!(
+            %here,
+            %there,
+            "the clock of this host is {difference} the controller's: evidence is dated by this host's clock; set the \
+             wrong one"
+        );
     }
 }
 

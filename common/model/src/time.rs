@@ -27,6 +27,29 @@ impl Timestamp {
     }
 }
 
+/// Clocks that are further apart, in milliseconds, are worth a word: more than messages take, less than people's acts are
+/// apart.
+const CLOCKS_AGREE_MS: i64 = 5_000;
+
+/// How one clock stands to another that it is ahead of by this many milliseconds, for sentences: `26 h ahead of`,
+/// `40 s behind`. None where they agree well enough.
+pub fn clock_difference(ahead_ms: i64) -> Option<String> {
+    let apart = ahead_ms.saturating_abs();
+    let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    (apart > CLOCKS_AGREE_MS).then(|| format!("{} {side}", span(apart)))
+}
+
+/// A length of time in the largest unit that says enough.
+pub fn span(millis: i64) -> String {
+    let seconds = millis.max(0) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
@@ -69,5 +92,13 @@ mod tests {
         let time = Timestamp(1_700_000_000_123);
         assert_eq!(time.to_string(), "2023-11-14T22:13:20.123Z");
         assert_eq!(time.to_string().parse(), Ok(time));
+    }
+
+    #[test]
+    fn clocks_are_told_apart_once_that_matters() {
+        assert_eq!([clock_difference(0), clock_difference(4_999), clock_difference(-5_000)], [None, None, None]);
+        let said = |ahead_ms| clock_difference(ahead_ms).unwrap();
+        assert_eq!(said(86_400_000), "24 h ahead of");
+        assert_eq!([said(-40_000), said(i64::MIN)], ["40 s behind", "106751991167 days behind"]);
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use common_evidence::collectors::sockets::{Listener, Sockets};
 use common_model::diagnosis::{Citation, MissingEvidence};
+use common_model::time::span;
 use common_model::{Certainty, Change, NodeName, Symptom, Timestamp};
 use controller_correlate::changes::timeline;
 use controller_correlate::{Cited, EngineView, Filters, Found, FoundBy, NodePicture, Picture, Target};
@@ -142,7 +143,7 @@ impl<'a> Case<'a> {
                 "{}'s agent was last heard at {}; its evidence is {} old",
                 node.name,
                 cite::time(at, self.picture.at),
-                cite::ago(age)
+                span(age)
             ),
             _ => format!("{}'s agent is not connected; how old its evidence is is not known", node.name),
         };

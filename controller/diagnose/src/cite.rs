@@ -34,17 +34,6 @@ pub(crate) fn time(at: Timestamp, now: Timestamp) -> String {
     if today.get(..10) == Some(day) { format!("{clock} UTC") } else { format!("{day} {clock} UTC") }
 }
 
-/// A length of time as people say it.
-pub(crate) fn ago(millis: i64) -> String {
-    let seconds = millis.max(0) / 1000;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 fn citation(
     id: &EvidenceId,
     node: Option<NodeName>,

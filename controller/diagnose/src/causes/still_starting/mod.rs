@@ -1,6 +1,7 @@
 //! The engine is starting and does not answer yet. It opens its HTTP port last: after the checks, and up to 30 s after it began to
 //! look for a master.
 
+use common_model::time::span;
 use common_model::{Certainty, Stage, Timestamp};
 use serde_json::json;
 
@@ -66,7 +67,7 @@ fn rule(case: &Case<'_>) -> Finding {
         engine.title(),
         engine.node,
         case.time(started),
-        cite::ago(age)
+        span(age)
     );
     let cites = says.map(|unit| cite::unit(&engine.node, unit)).unwrap_or_default();
     Finding::supported(Support {

@@ -1,0 +1,77 @@
+//! The queue of envelopes between those who read the host and the stream to the controller.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use agent_spool::{Appended, New, Spool, SpoolError};
+use common_model::{Class, Incarnation};
+use prost::Message;
+use proto::v1;
+use tokio::sync::Notify;
+
+/// The queue of envelopes, shared by those who fill it and the stream that empties it.
+#[derive(Clone)]
+pub struct Queue {
+    spool: Arc<Mutex<Spool>>,
+    pub(crate) appended: Arc<Notify>,
+    pub(crate) acknowledged: Arc<Notify>,
+    /// States were dropped for lack of room.
+    pub(crate) states_lost: Arc<AtomicBool>,
+}
+
+impl Queue {
+    /// Over an open spool.
+    pub fn new(spool: Spool) -> Self {
+        Self {
+            spool: Arc::new(Mutex::new(spool)),
+            appended: Arc::default(),
+            acknowledged: Arc::default(),
+            states_lost: Arc::default(),
+        }
+    }
+
+    /// Appends envelopes durably, in order, and wakes the stream. Node, incarnation and number are filled in when they are
+    /// sent.
+    pub async fn append(&self, envelopes: Vec<(Class, v1::Envelope)>) -> Result<Appended, SpoolError> {
+        let record = |(class, envelope): (Class, v1::Envelope)| New { class, payload: envelope.encode_to_vec() };
+        let records: Vec<New> = envelopes.into_iter().map(record).collect();
+        let appended = self.with(move |spool| spool.append(&records)).await?;
+        if let Some(dropped) = appended.dropped {
+            tracing::warn!(
+                first = dropped.first,
+                last = dropped.last,
+                states = dropped.states,
+                events = dropped.events,
+                "the spool is full: dropped the oldest evidence that was not yet sent"
+            );
+            self.states_lost.fetch_or(dropped.states > 0, Ordering::Relaxed);
+        }
+        self.appended.notify_one();
+        Ok(appended)
+    }
+
+    /// Waits until everything appended is acknowledged.
+    pub async fn drained(&self) {
+        while self.with(|spool| spool.acked() < spool.last()).await {
+            self.acknowledged.notified().await;
+        }
+    }
+
+    /// Names this life of the queue.
+    pub fn incarnation(&self) -> Incarnation {
+        self.lock().incarnation()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the spool, off the runtime's own threads: it blocks on the disk.
+    pub(crate) async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> T + Send + 'static) -> T {
+        let queue = self.clone();
+        match tokio::task::spawn_blocking(move || work(&mut queue.lock())).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
