@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common_model::text::printable_line;
+use common_model::time::clock_difference;
 use common_model::{Envelope, Incarnation, NodeName, Timestamp};
 use common_tls::server::PeerInfo;
 use proto::v1;
@@ -75,7 +76,11 @@ impl Stream {
         let incarnation = Incarnation(hello.incarnation);
         let version = printable_line(&hello.agent_version).chars().take(MAX_VERSION).collect();
         let agent = Arc::new(AgentStream::new(version, peer.remote.ip().to_canonical(), self.down.clone()));
-        agent.heard(Timestamp(hello.clock_ms), now());
+        let (there, here) = (Timestamp(hello.clock_ms), now());
+        agent.heard(there, here);
+        if let Some(difference) = clock_difference(agent.state().clock_offset_ms) {
+            warn!(node = %self.node, %there, %here, "the node's clock is {difference} this host's: its evidence is dated by it");
+        }
         if self.entry.become_agent(&self.node, Arc::clone(&agent)) {
             warn!(node = %self.node, remote = %peer.remote, "a second stream of this node replaced the first");
         }

@@ -65,6 +65,8 @@ pub enum Topic {
     Network,
     /// The host booted.
     Boot,
+    /// The host's clock was set back.
+    Clock,
     /// The agent or another piece of Dialtone.
     Agent,
 }

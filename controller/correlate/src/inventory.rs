@@ -18,7 +18,7 @@ pub fn summary(node: &NodePicture, agent_version: Option<String>) -> NodeSummary
         online: node.agent.online,
         last_seen: node.agent.last_seen,
         agent_version,
-        clock_offset_ms: Some(node.agent.clock_offset_ms),
+        clock_offset_ms: node.agent.last_seen.map(|_| node.agent.clock_offset_ms),
         addresses: outside_addresses(node).iter().map(IpAddr::to_string).collect(),
         engines: engines.iter().flatten().map(engine).collect(),
         gaps: unseen.into_iter().chain(failures).collect(),

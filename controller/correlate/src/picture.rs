@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use common_evidence::Evidence;
+use common_model::time::clock_difference;
 use common_model::{Body, Change, Endpoint, Envelope, EvidenceId, Failure, FailureReason, NodeName, Probe, Timestamp};
 
 /// Everything known about one endpoint and the nodes as of [`Picture::at`].
@@ -62,6 +63,16 @@ pub struct AgentState {
     pub confirmed_at: Option<Timestamp>,
     /// Milliseconds the node's clock is ahead of the controller's.
     pub clock_offset_ms: i64,
+}
+
+impl AgentState {
+    /// A time of the node, by the controller's clock; as it is where the two agree well enough.
+    pub fn by_controller(&self, at: Timestamp) -> Timestamp {
+        match clock_difference(self.clock_offset_ms) {
+            Some(_) => at.plus_millis(self.clock_offset_ms.saturating_neg()),
+            None => at,
+        }
+    }
 }
 
 /// A parsed piece of evidence, with what is needed to cite it.

@@ -50,6 +50,9 @@ pub(crate) fn diagnosis(case: &Case<'_>) -> Diagnosis {
         None => undetermined::supported(case, &found.missing),
     };
     cap(case, &mut verdict, &mut missing);
+    if !verdict.cause.needs.is_empty() {
+        missing.extend(case.clock_gaps());
+    }
     missing.extend(verdict.support.missing.iter().cloned());
     if verdict.support.certainty != Certainty::Certain {
         missing.extend(std::mem::take(&mut found.missing));

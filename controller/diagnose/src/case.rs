@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use common_evidence::collectors::sockets::{Listener, Sockets};
+use common_model::change::Topic;
 use common_model::diagnosis::{Citation, MissingEvidence};
-use common_model::time::span;
+use common_model::time::{clock_difference, span};
 use common_model::{Certainty, Change, NodeName, Symptom, Timestamp};
-use controller_correlate::changes::timeline;
+use controller_correlate::changes::{Relived, timeline};
 use controller_correlate::{Cited, EngineView, Filters, Found, FoundBy, NodePicture, Picture, Target};
 
 use crate::cite;
@@ -26,6 +27,7 @@ pub struct Case<'a> {
     pub filters: Option<Filters>,
     target: Target<'a>,
     changes: Vec<Change>,
+    relived: Relived,
     engines: Option<Vec<EngineView>>,
     chosen: Option<usize>,
 }
@@ -39,7 +41,8 @@ impl<'a> Case<'a> {
         let chosen = engines.as_deref().and_then(|engines| EngineView::choose(engines, picture.endpoint.port));
         let filters = target.found().and_then(|found| Filters::of(found.node));
         let changes = target.found().map(|found| timeline(found.node)).unwrap_or_default();
-        Self { picture, wire, filters, target, changes, engines, chosen }
+        let relived = target.found().map(|found| Relived::of(found.node)).unwrap_or_default();
+        Self { picture, wire, filters, target, changes, relived, engines, chosen }
     }
 
     /// The node meant, and how it was told.
@@ -138,16 +141,30 @@ impl<'a> Case<'a> {
         if node.agent.online && age.is_none_or(|age| age <= STALE_AFTER_MS) {
             return None;
         }
-        let since = match (heard, age) {
-            (Some(at), Some(age)) => format!(
-                "{}'s agent was last heard at {}; its evidence is {} old",
-                node.name,
-                cite::time(at, self.picture.at),
-                span(age)
+        let name = &node.name;
+        let (what, how) = match (heard, age) {
+            (Some(at), Some(age)) if node.agent.online => (
+                format!(
+                    "{name}'s agent is connected but has not confirmed its evidence since {}; it is {} old",
+                    cite::time(at, self.picture.at),
+                    span(age)
+                ),
+                format!("on {name}: sudo journalctl -u dialtone-agent -n 20; df /var/lib/dialtone-agent"),
             ),
-            _ => format!("{}'s agent is not connected; how old its evidence is is not known", node.name),
+            (Some(at), Some(age)) => (
+                format!(
+                    "{name}'s agent was last heard at {}; its evidence is {} old",
+                    cite::time(at, self.picture.at),
+                    span(age)
+                ),
+                format!("on {name}: sudo systemctl start dialtone-agent"),
+            ),
+            _ => (
+                format!("{name}'s agent is not connected; how old its evidence is is not known"),
+                format!("on {name}: sudo systemctl start dialtone-agent"),
+            ),
         };
-        Some(missing(since, format!("on {}: sudo systemctl start dialtone-agent", node.name)))
+        Some(missing(what, how))
     }
 
     /// The listener of the HTTP ports of the engine; what is missing when that cannot be told.
@@ -211,9 +228,42 @@ impl<'a> Case<'a> {
         Step::new(cause, format!("{sentence}{seen}"), all)
     }
 
-    /// The newest entry of the node's change log that passes `explains`, told with who did it where that is known.
+    /// The newest entry of the node's change log that passes `explains`, told with who did it where that is known. None where
+    /// the node's clock went through that time twice: it cannot be told what came before what.
     pub fn newest_change(&self, explains: impl Fn(&Change) -> bool) -> Option<Change> {
-        self.changes.iter().rev().find(|change| explains(change)).cloned()
+        self.changes.iter().rev().find(|change| !self.relived.contains(change.at) && explains(change)).cloned()
+    }
+
+    /// What the node's clock makes uncertain: its times beside those of other machines, and what came before what where it
+    /// was set back.
+    pub fn clock_gaps(&self) -> Vec<MissingEvidence> {
+        let Some(node) = self.node() else { return Vec::new() };
+        let name = &node.name;
+        let how = format!("on {name}: timedatectl; date -u");
+        let mut gaps = Vec::new();
+        if let Some(difference) = clock_difference(node.agent.clock_offset_ms) {
+            let (there, here) =
+                (cite::time(self.node_now(), self.picture.at), cite::time(self.picture.at, self.node_now()));
+            gaps.push(missing(
+                format!(
+                    "when by other clocks: {name}'s is {difference} the controller's ({there}, not {here}), and dates what \
+                     happened there"
+                ),
+                how.clone(),
+            ));
+        }
+        let out_of_order = |change: &&Change| change.topic != Topic::Clock && self.relived.contains(change.at);
+        let set_back = self.changes.iter().rev().find(|change| change.topic == Topic::Clock);
+        if let (Some(set_back), Some(_)) = (set_back, self.changes.iter().find(out_of_order)) {
+            gaps.push(missing(
+                format!(
+                    "what changed before what on {name} in the time its clock went through twice: {}",
+                    set_back.what
+                ),
+                how,
+            ));
+        }
+        gaps
     }
 
     /// Certain, unless what the client sees does not fit a socket that refuses.

@@ -3,9 +3,9 @@
 use common_evidence::collectors::engine_log::EngineLog;
 use common_evidence::collectors::journal::JournalLine;
 use common_evidence::collectors::unit::MainExit;
+use common_model::Certainty;
 use common_model::change::{Change, Topic};
 use common_model::diagnosis::Citation;
-use common_model::{Certainty, Timestamp};
 use controller_correlate::engine_view::{Ending, Failed};
 use controller_correlate::{Cited, EngineView, Running};
 use serde_json::{Value, json};
@@ -302,8 +302,7 @@ pub(crate) fn edited(change: &Change, engine: &EngineView, keys: &[&str]) -> boo
 
 /// Whether a change was made before the last start, which it can then have broken.
 pub(crate) fn before_last_start(change: &Change, engine: &EngineView) -> bool {
-    const SLACK_MS: i64 = 1_500;
-    engine.last_start_at().is_none_or(|start: Timestamp| change.at <= start.plus_millis(SLACK_MS))
+    engine.was_before_last_start(change.at)
 }
 
 /// Whether the engine runs, for rules that speak of a running one; else what is missing or why not.

@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 
 use common_evidence::collectors::sockets::Listener;
+use common_model::change::{ChangedItem, Topic};
 use common_model::probe::HttpAnswer;
-use common_model::{Body, Certainty, Diagnosis, Probe, Symptom};
-use controller_correlate::testing::{AT, Node, STARTED, answered, foreign, http, picture, probe, tls};
+use common_model::{Body, Certainty, Change, Diagnosis, Probe, Symptom, Timestamp};
+use controller_correlate::testing::{AT, Node, STARTED, YML, answered, foreign, http, picture, probe, tls};
 use controller_correlate::{Picture, Reading};
 use serde_json::json;
 
 use crate::diagnose;
 
-const FAILED_AT: common_model::Timestamp = common_model::Timestamp(AT.0 - 480_000);
+const FAILED_AT: Timestamp = Timestamp(AT.0 - 480_000);
 
 /// One picture of each of the main causes, by its id.
 fn scenes() -> Vec<(&'static str, Picture)> {
@@ -159,6 +160,92 @@ fn stale_evidence_is_never_certain_of_the_node() {
             diagnosis.missing
         );
     }
+}
+
+#[test]
+fn an_agent_that_is_connected_but_confirms_nothing_is_not_called_down() {
+    let (cause, mut picture) = scenes().swap_remove(0);
+    for node in picture.nodes.values_mut() {
+        node.agent.confirmed_at = Some(AT.plus_millis(-600_000));
+    }
+    let diagnosis = diagnose(&picture);
+    assert_eq!((diagnosis.verdict.cause.as_str(), diagnosis.verdict.certainty), (cause, Certainty::Likely));
+    assert!(says(&diagnosis, &["is connected but has not confirmed", "10 min old"]), "{:?}", diagnosis.missing);
+    let how: Vec<&str> = diagnosis.missing.iter().map(|missing| missing.how_to_get_it.as_str()).collect();
+    assert!(how.iter().any(|how| how.contains("df /var/lib/dialtone-agent")), "{how:?}");
+}
+
+/// A day, in milliseconds.
+const DAY_MS: i64 = 86_400_000;
+
+fn says(diagnosis: &Diagnosis, words: &[&str]) -> bool {
+    diagnosis.missing.iter().any(|missing| words.iter().all(|word| missing.evidence.contains(word)))
+}
+
+#[test]
+fn a_clock_that_is_a_day_off_is_named_and_changes_no_verdict() {
+    for (cause, right) in scenes().into_iter().filter(|(cause, _)| !matches!(*cause, "https-required" | "healthy")) {
+        for (off, words) in [(DAY_MS, "24 h ahead of"), (-DAY_MS, "24 h behind")] {
+            // The node dates everything by its own clock: seen from it, it is the picture that was taken at another time.
+            let mut skewed = Picture { at: right.at.plus_millis(-off), ..right.clone() };
+            for node in skewed.nodes.values_mut() {
+                node.agent.clock_offset_ms = off;
+                node.agent.confirmed_at = Some(skewed.at);
+                node.agent.last_seen = Some(skewed.at);
+            }
+            let (right, skewed) = (diagnose(&right), diagnose(&skewed));
+            assert!(says(&skewed, &["es-1's", words, "the controller's"]), "{cause}: {:?}", skewed.missing);
+            assert_eq!((&skewed.verdict, &skewed.change), (&right.verdict, &right.change));
+        }
+    }
+}
+
+/// An entry of the log: port 9201 was set in the yml.
+fn port_changed(at: Timestamp) -> Change {
+    Change {
+        id: "c1".to_owned(),
+        node: "es-1".parse().unwrap(),
+        at,
+        not_before: None,
+        topic: Topic::Config,
+        subject: YML.to_owned(),
+        what: "http.port: (unset) → 9201".to_owned(),
+        diff: String::new(),
+        items: vec![ChangedItem { key: "http.port".to_owned(), old: None, new: Some("9201".to_owned()) }],
+        who: None,
+        how: None,
+        evidence: Vec::new(),
+    }
+}
+
+/// An entry of the log: the clock, which was a day ahead, was set right then.
+fn set_back(to: Timestamp) -> Change {
+    let item = ChangedItem {
+        key: "clock".to_owned(),
+        old: Some(to.plus_millis(DAY_MS).to_string()),
+        new: Some(to.to_string()),
+    };
+    let what = "the clock was set back by 24 h".to_owned();
+    Change { at: to, topic: Topic::Clock, items: vec![item], what, ..port_changed(to) }
+}
+
+#[test]
+fn what_may_have_come_later_is_not_blamed_after_a_clock_was_set_back() {
+    let moved = |yml_written| {
+        Node::new().yml("network.host: 0.0.0.0\nhttp.port: 9201\n", yml_written).listening(&["[::]:9201", "[::]:9300"])
+    };
+    let asked = |node: Node| diagnose(&picture(node, vec![probe(Symptom::Refused)]));
+    // An edit well before the start is blamed, also when the clock was set back long before.
+    let edit = STARTED.plus_millis(-600_000);
+    let long_ago = set_back(STARTED.plus_millis(-10 * DAY_MS));
+    let blamed = asked(moved(edit).change(long_ago).change(port_changed(edit)));
+    assert_eq!(blamed.change.as_ref().map(|change| change.at), Some(edit), "{blamed:#?}");
+    assert!(!says(&blamed, &["twice"]));
+
+    // The same edit, in the day that the clock went through twice.
+    let twice = asked(moved(edit).change(set_back(edit.plus_millis(-3_600_000))).change(port_changed(edit)));
+    assert_eq!((twice.verdict.cause.as_str(), &twice.change), ("port-differs", &None), "{twice:#?}");
+    assert!(says(&twice, &["es-1", "twice", "set back by 24 h"]), "{:?}", twice.missing);
 }
 
 #[test]

@@ -168,20 +168,23 @@ fn summary(core: &Core, node: &NodeName) -> Result<Vec<u8>, Status> {
     json(&controller_correlate::inventory::summary(&picture, core.agent_version(node)?))
 }
 
-/// The newest changes since a moment, oldest first, with who made them where the nodes' records tell.
+/// The newest changes since a moment, oldest first, with who made them where the nodes' records tell. Each is dated by its node's
+/// clock; what came first, and what is since then, is told by the controller's.
 fn newest_changes(core: &Core, node: Option<NodeName>, since: Timestamp, limit: usize) -> Result<Vec<Change>, Status> {
     let nodes = match node {
         Some(node) => vec![node],
         None => core.known_nodes()?,
     };
-    let mut changes = Vec::new();
+    let mut dated: Vec<(Timestamp, Change)> = Vec::new();
     for node in nodes {
-        let mut new = timeline(&core.picture(&node)?);
-        new.retain(|change| change.at >= since);
-        changes.extend(new.split_off(new.len().saturating_sub(limit)));
+        let picture = core.picture(&node)?;
+        let all = timeline(&picture).into_iter().map(|change| (picture.agent.by_controller(change.at), change));
+        let mut new: Vec<_> = all.filter(|(at, _)| *at >= since).collect();
+        dated.extend(new.split_off(new.len().saturating_sub(limit)));
     }
-    changes.sort_by(|a, b| (a.at, &a.node, &a.id).cmp(&(b.at, &b.node, &b.id)));
-    Ok(changes.split_off(changes.len().saturating_sub(limit)))
+    dated.sort_by(|(at, a), (other_at, b)| (at, &a.node, &a.id).cmp(&(other_at, &b.node, &b.id)));
+    let newest = dated.split_off(dated.len().saturating_sub(limit));
+    Ok(newest.into_iter().map(|(_, change)| change).collect())
 }
 
 /// A piece of evidence as it is shown: its beginning, safe for a terminal.

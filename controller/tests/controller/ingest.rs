@@ -1,7 +1,7 @@
 //! Evidence: what is acknowledged is kept, once, and only from the node it is about.
 
-use common_model::Class;
 use common_model::inventory::NodeSummary;
+use common_model::{Body, Change, Class, Envelope, Timestamp};
 use common_tls::Role;
 use proto::v1;
 use proto::v1::agent_message::Message as Up;
@@ -86,23 +86,54 @@ async fn a_second_stream_of_a_node_takes_over() {
     assert!(summary(&lab).await.online);
 }
 
+/// A reading of the kernel settings.
+fn settings(node: &str, seq: u64, map_count: u32, taken_at: Timestamp) -> Envelope {
+    Envelope {
+        kind: "sysctl".parse().unwrap(),
+        class: Class::State,
+        taken_at,
+        body: Body::Raw(format!("{{\"vm.max_map_count\":\"{map_count}\"}}").into_bytes()),
+        ..event(node, seq)
+    }
+}
+
+async fn changes(lab: &Lab, since_ms: i64) -> Vec<Change> {
+    let request = v1::ListChangesRequest { node: String::new(), since_ms, limit: 0 };
+    let reply = lab.operator(Role::Viewer).await.list_changes(Request::new(request)).await.unwrap().into_inner();
+    reply.changes_json.iter().map(|json| serde_json::from_slice(json).unwrap()).collect()
+}
+
 #[tokio::test]
 async fn a_change_between_two_states_is_logged() {
     let lab = Lab::start().await;
     let mut agent = FakeAgent::connect(lab.channel(&node("es-1")).await).await;
-    let state = |seq, raw: &str| common_model::Envelope {
-        kind: "sysctl".parse().unwrap(),
-        class: Class::State,
-        body: common_model::Body::Raw(raw.as_bytes().to_vec()),
-        ..event("es-1", seq)
-    };
-    agent.deliver(vec![state(1, "{\"vm.max_map_count\":\"262144\"}")]).await.unwrap();
-    agent.deliver(vec![state(2, "{\"vm.max_map_count\":\"65530\"}")]).await.unwrap();
-    let request = v1::ListChangesRequest { node: "es-1".to_owned(), since_ms: 0, limit: 0 };
-    let reply = lab.operator(Role::Viewer).await.list_changes(Request::new(request)).await.unwrap().into_inner();
-    let changes: Vec<common_model::Change> =
-        reply.changes_json.iter().map(|json| serde_json::from_slice(json).unwrap()).collect();
+    agent.deliver(vec![settings("es-1", 1, 262_144, now())]).await.unwrap();
+    agent.deliver(vec![settings("es-1", 2, 65_530, now())]).await.unwrap();
+    let changes = changes(&lab, 0).await;
     assert_eq!(changes.len(), 1, "{changes:?}");
     assert!(changes[0].what.contains("65530"), "{changes:?}");
     assert!(changes[0].at <= now());
+}
+
+#[tokio::test]
+async fn clocks_that_are_a_day_off_do_not_change_what_came_first() {
+    const DAY_MS: i64 = 86_400_000;
+    let lab = Lab::start().await;
+    let begun = now();
+    // In truth one after the other, a minute apart; by their clocks in the opposite order.
+    for (name, ahead_ms, minute) in [("es-ahead", DAY_MS, 1), ("es-right", 0, 2), ("es-behind", -DAY_MS, 3)] {
+        let mut agent = FakeAgent::connect_ahead(lab.channel(&node(name)).await, ahead_ms).await;
+        let at = begun.plus_millis(ahead_ms + minute * 60_000);
+        let batch = vec![settings(name, 1, 262_144, at), settings(name, 2, 65_530, at)];
+        agent.deliver(batch).await.unwrap();
+    }
+    let order = |changes: Vec<Change>| changes.into_iter().map(|change| change.node.to_string()).collect::<Vec<_>>();
+    assert_eq!(order(changes(&lab, 0).await), ["es-ahead", "es-right", "es-behind"]);
+    assert_eq!(order(changes(&lab, begun.plus_millis(90_000).0).await), ["es-right", "es-behind"]);
+
+    let request = Request::new(v1::ListNodesRequest {});
+    let nodes = lab.operator(Role::Viewer).await.list_nodes(request).await.unwrap().into_inner().nodes_json;
+    let ahead: NodeSummary = serde_json::from_slice(&nodes[0]).unwrap();
+    let (off, slowest) = (ahead.clock_offset_ms.unwrap(), now().millis_since(begun));
+    assert!((DAY_MS - slowest..=DAY_MS).contains(&off), "{off} is what was measured of {}", ahead.name);
 }

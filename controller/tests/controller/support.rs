@@ -114,12 +114,17 @@ pub(crate) const LIFE: Incarnation = Incarnation(7);
 impl FakeAgent {
     /// Connects, says hello and takes the welcome.
     pub(crate) async fn connect(channel: Channel) -> Self {
+        Self::connect_ahead(channel, 0).await
+    }
+
+    /// The same for an agent whose clock is this many milliseconds ahead.
+    pub(crate) async fn connect_ahead(channel: Channel, ahead_ms: i64) -> Self {
         let (up, messages) = mpsc::channel(16);
         let hello = v1::Hello {
             agent_version: "1.2.3".to_owned(),
             incarnation: LIFE.0,
             boot_id: String::new(),
-            clock_ms: now().0,
+            clock_ms: now().plus_millis(ahead_ms).0,
         };
         up.send(v1::AgentMessage { message: Some(Up::Hello(hello)) }).await.unwrap();
         let down = AgentClient::new(channel).connect(ReceiverStream::new(messages)).await.unwrap().into_inner();

@@ -5,6 +5,7 @@ use common_evidence::collectors::packages::Packages;
 use common_model::change::Topic;
 use common_model::{Change, EvidenceId, Timestamp};
 
+use super::Relived;
 use crate::picture::{Cited, NodePicture};
 
 /// A change is noticed at most this long after the command that made it.
@@ -51,13 +52,16 @@ const FIREWALL: &[&str] = &[
 ];
 const PACKAGERS: &[&str] = &["apt", "apt-get", "aptitude", "dpkg", "yum", "dnf", "rpm", "zypper", "unattended-upgrade"];
 
-/// The changes, with `who` and `how` filled in where a line of the node's journal or its package manager's log tells.
+/// The changes, with `who` and `how` filled in where a line of the node's journal or its package manager's log tells. Times that
+/// the node's clock went through twice tell nothing.
 pub fn attributed(mut changes: Vec<Change>, node: &NodePicture) -> Vec<Change> {
     let mut journal = node.all::<JournalLine>();
     journal.retain(|line| matches!(line.value.tells, Some(Tells::Sudo { .. })));
     journal.sort_by_key(|line| line.value.at);
     let packages = node.all::<Packages>();
-    for change in changes.iter_mut().filter(|change| change.who.is_none() && change.how.is_none()) {
+    let relived = Relived::of(node);
+    let untold = |change: &&mut Change| change.who.is_none() && change.how.is_none() && !relived.contains(change.at);
+    for change in changes.iter_mut().filter(untold) {
         if let Some((who, how, id)) = by_sudo(change, &journal) {
             change.who = Some(who);
             change.how = Some(how);
@@ -125,7 +129,7 @@ fn window(change: &Change, command: &str) -> Option<i64> {
                 || (program == "systemctl" && words.iter().any(|word| matches!(*word, "reboot" | "kexec")));
             reboots.then_some(STOPPING_MS)
         }
-        Topic::Listener | Topic::Network | Topic::Agent => None,
+        Topic::Listener | Topic::Network | Topic::Clock | Topic::Agent => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The change log: what differs between two consecutive pieces of evidence, and what happened.
 
 pub mod attribute;
+mod clock;
 mod coalesce;
 mod config;
 mod firewall;
@@ -16,6 +17,7 @@ use common_model::change::{ChangedItem, Topic};
 use common_model::text::{printable, printable_line};
 use common_model::{Body, Change, Envelope, Timestamp};
 
+pub use clock::Relived;
 pub use coalesce::coalesce;
 
 use crate::picture::NodePicture;
@@ -23,7 +25,7 @@ use crate::picture::NodePicture;
 /// The changes that `next` shows against `previous`, the newest envelope of the same node, kind and subject before it (for
 /// events: always none). The first envelope of a state ever seen changes nothing.
 pub fn between(previous: Option<&Envelope>, next: &Envelope) -> Vec<Change> {
-    let kinds: [fn(&Pair<'_>) -> Vec<Draft>; 10] = [
+    let kinds: [fn(&Pair<'_>) -> Vec<Draft>; 11] = [
         config::changes,
         unit::changes,
         journal::changes,
@@ -32,6 +34,7 @@ pub fn between(previous: Option<&Envelope>, next: &Envelope) -> Vec<Change> {
         firewall::changes,
         packages::changes,
         sockets::changes,
+        clock::set_back,
         host::boot,
         host::addresses,
     ];

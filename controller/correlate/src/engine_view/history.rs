@@ -131,9 +131,12 @@ impl EngineView {
         }
     }
 
-    /// Whether something was so before its newest start began. True when it is not known when that was.
+    /// Whether something was so before its newest start began. True when it is not known when that was; false when that is
+    /// dated later than it was read, so by a clock that has been set back since.
     pub fn was_before_last_start(&self, at: Timestamp) -> bool {
-        self.last_start_at().is_none_or(|start| at <= start.plus_millis(SLACK_MS))
+        let read_at = self.unit.known().map(|unit| unit.taken_at.plus_millis(SLACK_MS));
+        self.last_start_at()
+            .is_none_or(|start| at <= start.plus_millis(SLACK_MS) && read_at.is_none_or(|read_at| start <= read_at))
     }
 
     /// The newest line of the journal that tells this.

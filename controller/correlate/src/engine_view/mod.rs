@@ -18,6 +18,7 @@ use common_evidence::settings::Origin;
 use common_model::probe::Product;
 use common_model::{EvidenceId, NodeName, Timestamp};
 
+use crate::changes::Relived;
 use crate::picture::{Cited, NodePicture, Reading};
 
 pub use history::{Ending, Failed};
@@ -46,6 +47,8 @@ pub struct EngineView {
     pub journal: Vec<Cited<JournalLine>>,
     /// User ids of other engines' processes on the node: a socket known by its user alone is not told apart from theirs.
     shared_uids: Vec<u32>,
+    /// What is dated so is in no order.
+    relived: Relived,
 }
 
 /// Whether the engine runs.
@@ -150,10 +153,11 @@ impl EngineView {
         })
     }
 
-    /// Whether the yml was written after the running engine read it. None when either time is unknown.
+    /// Whether the yml was written after the running engine read it. None when either time is unknown, or the file's may be of
+    /// before the node's clock was set back.
     pub fn edited_since_start(&self) -> Option<bool> {
-        let modified = self.config.known().map(|config| config.value.modified_ms).filter(|at| *at > 0)?;
-        Some(modified > self.started_at()?.0)
+        let modified = self.config.known().map(|config| Timestamp(config.value.modified_ms)).filter(|at| at.0 > 0)?;
+        (!self.relived.contains(modified)).then_some(modified > self.started_at()?)
     }
 
     fn uids(&self) -> Vec<u32> {
@@ -177,5 +181,6 @@ fn join(node: &NodePicture, engine: &EngineRef, found_by: &EvidenceId, journal: 
             None => Vec::new(),
         },
         shared_uids: Vec::new(),
+        relived: Relived::of(node),
     }
 }

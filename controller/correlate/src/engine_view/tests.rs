@@ -65,3 +65,33 @@ fn an_end_is_told_by_the_unit_else_by_the_journal() {
     let Ending::Failed(failed) = failed.ending() else { panic!("{:?}", failed.ending()) };
     assert_eq!((failed.result.as_str(), failed.at), ("exit-code", Some(at)));
 }
+
+#[test]
+fn times_of_before_a_clock_was_set_back_are_in_no_order() {
+    use common_model::change::{ChangedItem, Topic};
+
+    let day = 86_400_000;
+    let item =
+        ChangedItem { key: "clock".to_owned(), old: Some(AT.plus_millis(day).to_string()), new: Some(AT.to_string()) };
+    let set_back = common_model::Change {
+        id: "c1".to_owned(),
+        node: "es-1".parse().unwrap(),
+        at: AT,
+        not_before: None,
+        topic: Topic::Clock,
+        subject: "es-1".to_owned(),
+        what: String::new(),
+        diff: String::new(),
+        items: vec![item],
+        who: None,
+        how: None,
+        evidence: Vec::new(),
+    };
+    let edited = |at| view(Node::new().yml("a: 1\n", at).change(set_back.clone())).edited_since_start();
+    assert_eq!(edited(AT.plus_millis(day / 2)), None);
+    assert_eq!(edited(STARTED.plus_millis(-1000)), Some(false));
+    // A start that is dated later than it was read.
+    let tomorrow = AT.plus_millis(day);
+    let failed = view(Node::new().starting(tomorrow).failed(tomorrow, 78));
+    assert!(!failed.was_before_last_start(AT.plus_millis(-1000)));
+}

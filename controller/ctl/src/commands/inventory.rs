@@ -26,9 +26,7 @@ pub(crate) async fn nodes(session: &mut Session, output: &Output, progress: &Pro
     // Probing has the agents read their sources again, so that the list that is asked for afterwards is of now.
     settle(session, progress).await?;
     let reached = reach(session, progress, None).await?;
-    let reply = session.client.list_nodes(v1::ListNodesRequest {}).await;
-    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
-    let summaries: Vec<NodeSummary> = all(&reply.nodes_json)?;
+    let summaries = summaries(session).await?;
     let reports: Vec<NodeReport> = summaries.into_iter().map(|summary| report(summary, &reached, Vec::new())).collect();
     progress.clear();
     output.print(&reports, |terminal| render::nodes::table(&reports, terminal))?;
@@ -51,6 +49,11 @@ pub(crate) async fn node(
     progress.clear();
     output.print(&report, |terminal| render::nodes::node(&report, terminal, verbose))?;
     Ok(Exit::Done)
+}
+
+async fn summaries(session: &mut Session) -> Result<Vec<NodeSummary>, Failure> {
+    let reply = session.client.list_nodes(v1::ListNodesRequest {}).await;
+    all(&reply.map_err(|status| session.failure(&status))?.into_inner().nodes_json)
 }
 
 fn report(summary: NodeSummary, reached: &[Reached], evidence: Vec<Citation>) -> NodeReport {
@@ -76,8 +79,9 @@ pub(crate) async fn timeline(
     };
     let reply = session.client.list_changes(request).await.map_err(|status| session.failure(&status))?.into_inner();
     let changes: Vec<Change> = all(&reply.changes_json)?;
+    let nodes = summaries(session).await?;
     progress.clear();
-    output.print(&changes, |terminal| render::timeline::timeline(&changes, terminal))?;
+    output.print(&changes, |terminal| render::timeline::timeline(&changes, &nodes, terminal))?;
     Ok(Exit::Done)
 }
 

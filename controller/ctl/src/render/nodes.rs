@@ -2,6 +2,7 @@
 
 use common_model::Symptom;
 use common_model::inventory::{EngineSummary, NodeSummary};
+use common_model::time::clock_difference;
 
 use super::diagnosis::symptom;
 use super::page::Span;
@@ -11,9 +12,6 @@ use crate::report::{NodeReport, Reachability, Seen};
 use crate::terminal::Terminal;
 
 const HEADINGS: [&str; 7] = ["NODE", "AGENT", "ENGINE", "VERSION", "STATE", "ANSWERS", "LISTENS ON"];
-
-/// A clock that is off by more than this is worth a word.
-const CLOCK_OFF_MS: i64 = 2_000;
 
 /// One line per engine, or per node without one.
 pub(crate) fn table(nodes: &[NodeReport], terminal: &Terminal) -> String {
@@ -35,11 +33,20 @@ pub(crate) fn table(nodes: &[NodeReport], terminal: &Terminal) -> String {
         page.row(&widths, row.into());
     }
     for NodeReport { summary, .. } in nodes {
+        if let Some(warning) = clock_warning(summary) {
+            page.cut(0, &warning, Style::Warning);
+        }
         for gap in &summary.gaps {
             page.cut(0, &format!("{}: cannot read {gap}", summary.name), Style::Warning);
         }
     }
     page.to_text()
+}
+
+/// That a node's times are not those of others, where its clock is off.
+pub(super) fn clock_warning(node: &NodeSummary) -> Option<String> {
+    let difference = clock_difference(node.clock_offset_ms?)?;
+    Some(format!("{}: its clock is {difference} the controller's, and dates what happened there", node.name))
 }
 
 fn rows(page: &Page, node: &NodeReport, terminal: &Terminal) -> Vec<[Span; 7]> {
@@ -98,8 +105,8 @@ pub(crate) fn node(node: &NodeReport, terminal: &Terminal, verbose: bool) -> Str
     let head =
         [page.span(summary.name.as_str(), Style::Strong), page.span(&format!("  agent {words}{version}"), style)];
     page.flow(2, &head);
-    if let Some(off) = summary.clock_offset_ms.filter(|off| off.abs() > CLOCK_OFF_MS) {
-        page.cut(2, &format!("clock        {off} ms ahead of the controller's"), Style::Warning);
+    if let Some(difference) = summary.clock_offset_ms.and_then(clock_difference) {
+        page.cut(2, &format!("clock        {difference} the controller's"), Style::Warning);
     }
     let addresses = if summary.addresses.is_empty() { "unknown".to_owned() } else { summary.addresses.join(" ") };
     page.cut(2, &format!("addresses    {addresses}"), Style::Plain);
@@ -198,6 +205,15 @@ mod tests {
              es-22  lost 12 min ago  none found\n\
              es-1: cannot read nftables: operation not permitted\n"
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_told() {
+        let mut es_1 = es_1();
+        es_1.summary.clock_offset_ms = Some(-86_400_000);
+        assert!(node(&es_1, &terminal(100), false).contains("\n  clock        24 h behind the controller's\n"));
+        let told = "\nes-1: its clock is 24 h behind the controller's, and dates what happened there\n";
+        assert!(table(&[es_1], &terminal(130)).contains(told));
     }
 
     #[test]

@@ -2,14 +2,21 @@
 
 use common_model::Change;
 use common_model::change::Topic;
+use common_model::inventory::NodeSummary;
 
+use super::nodes::clock_warning;
 use super::time::local;
 use super::{Page, Style};
 use crate::terminal::Terminal;
 
-/// One entry per change: when, where, what, by whom, and the difference.
-pub(crate) fn timeline(changes: &[Change], terminal: &Terminal) -> String {
+/// One entry per change: when, where, what, by whom, and the difference. They are in true order; a node whose clock is off dates
+/// its own, and is named first.
+pub(crate) fn timeline(changes: &[Change], nodes: &[NodeSummary], terminal: &Terminal) -> String {
     let mut page = Page::new(terminal);
+    let shown = |node: &&NodeSummary| changes.iter().any(|change| change.node == node.name);
+    for warning in nodes.iter().filter(shown).filter_map(clock_warning) {
+        page.cut(0, &warning, Style::Warning);
+    }
     if changes.is_empty() {
         page.cut(0, "Nothing changed in that time, as far as the agents saw.", Style::Plain);
     }
@@ -47,6 +54,7 @@ fn word(topic: Topic) -> &'static str {
         Topic::Listener => "listener",
         Topic::Network => "network",
         Topic::Boot => "boot",
+        Topic::Clock => "clock",
         Topic::Agent => "agent",
     }
 }
@@ -74,7 +82,7 @@ mod tests {
             evidence: Vec::new(),
         };
         assert_eq!(
-            timeline(&[change], &terminal),
+            timeline(&[change], &[], &terminal),
             "07:59:00 UTC  es-1 config network.host: 0.0.0.0 → (unset) — alice with sudo\n              \
              -network.host: 0.0.0.0\n              +#network.host: 0.0.0.0\n"
         );
