@@ -153,8 +153,7 @@ impl Follow {
 
     /// Waits until there is room: meanwhile the journal keeps the lines.
     async fn queue(&self, envelopes: Vec<(Class, v1::Envelope)>) {
-        while let Err(error) = self.wiring.queue.append(envelopes.clone()).await {
-            tracing::debug!("the journal waits for the queue: {error}");
+        while self.wiring.queue.append(envelopes.clone()).await.is_err() {
             tokio::time::sleep(FIRST_RETRY).await;
         }
     }

@@ -1,5 +1,6 @@
 //! The queue of envelopes between those who read the host and the stream to the controller.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,8 @@ pub struct Queue {
     pub(crate) acknowledged: Arc<Notify>,
     /// States were dropped for lack of room.
     pub(crate) states_lost: Arc<AtomicBool>,
+    /// The last try to append failed, and that has been said.
+    stuck: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -27,6 +30,7 @@ impl Queue {
             appended: Arc::default(),
             acknowledged: Arc::default(),
             states_lost: Arc::default(),
+            stuck: Arc::default(),
         }
     }
 
@@ -35,7 +39,9 @@ impl Queue {
     pub async fn append(&self, envelopes: Vec<(Class, v1::Envelope)>) -> Result<Appended, SpoolError> {
         let record = |(class, envelope): (Class, v1::Envelope)| New { class, payload: envelope.encode_to_vec() };
         let records: Vec<New> = envelopes.into_iter().map(record).collect();
-        let appended = self.with(move |spool| spool.append(&records)).await?;
+        let appended = self.with(move |spool| spool.append(&records)).await;
+        self.tell(&appended);
+        let appended = appended?;
         if let Some(dropped) = appended.dropped {
             tracing::warn!(
                 first = dropped.first,
@@ -48,6 +54,18 @@ impl Queue {
         }
         self.appended.notify_one();
         Ok(appended)
+    }
+
+    /// Says once that nothing can be queued, and once that it can again.
+    fn tell(&self, appended: &Result<Appended, SpoolError>) {
+        match (appended, self.stuck.swap(appended.is_err(), Ordering::Relaxed)) {
+            (Err(error), false) => tracing::error!(
+                "evidence cannot be queued: {}; states are read again and the journal keeps its lines until it can be",
+                chain(error)
+            ),
+            (Ok(_), true) => tracing::info!("evidence can be queued again"),
+            _ => {}
+        }
     }
 
     /// Waits until everything appended is acknowledged.
@@ -74,4 +92,14 @@ impl Queue {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn Error) -> String {
+    let (mut text, mut next) = (error.to_string(), error.source());
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }

@@ -23,7 +23,10 @@ pub(crate) async fn run(uplink: &Uplink, channel: Channel, clock: &ControllerClo
     loop {
         wait_until(clock, renew_at(&uplink.identity.credentials())).await;
         match renew(uplink, &channel).await {
-            Ok(()) => tracing::info!("the certificate was renewed"),
+            Ok(()) => {
+                tracing::info!("the certificate was renewed");
+                keep(uplink, clock).await;
+            }
             Err(error) => {
                 tracing::warn!("renewing the certificate failed: {}", printable_line(&format!("{error:#}")));
                 tokio::time::sleep(jittered(RETRY)).await;
@@ -49,11 +52,28 @@ async fn renew(uplink: &Uplink, channel: &Channel) -> anyhow::Result<()> {
     let key = NewKey::generate()?;
     let request = v1::RenewRequest { csr_der: key.csr_der().to_vec() };
     let reply = AgentClient::new(channel.clone()).renew_node(request).await?.into_inner();
-    let credentials = key.with_certificate(&reply.chain_pem, &reply.ca_pem)?;
-    if let Some(directory) = uplink.credentials_dir.clone() {
-        let saved = credentials.clone();
-        tokio::task::spawn_blocking(move || saved.save(&directory)).await??;
+    Ok(uplink.identity.replace(key.with_certificate(&reply.chain_pem, &reply.ca_pem)?)?)
+}
+
+/// Writes the certificate in use to its directory. Where that fails, as on a full disk, it is tried again until the next one is
+/// due: a restart would come back with the old one, which ends sooner.
+async fn keep(uplink: &Uplink, clock: &ControllerClock) {
+    let Some(directory) = &uplink.credentials_dir else { return };
+    let credentials = uplink.identity.credentials();
+    let mut told = false;
+    while clock.now() < credentials.renew_at() {
+        let (saved, directory) = (credentials.clone(), directory.clone());
+        match tokio::task::spawn_blocking(move || saved.save(&directory)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) if !told => tracing::error!(
+                "the renewed certificate is in use but cannot be kept, so a restart would come back with one that ends \
+                 sooner: {}",
+                printable_line(&format!("{:#}", anyhow::Error::new(error)))
+            ),
+            Ok(Err(_)) => {}
+            Err(error) => tracing::error!(%error, "keeping the certificate ended"),
+        }
+        told = true;
+        tokio::time::sleep(jittered(RETRY)).await;
     }
-    uplink.identity.replace(credentials)?;
-    Ok(())
 }

@@ -54,7 +54,6 @@ pub(crate) struct Survey {
     hasher: RandomState,
     refreshes: BTreeMap<u64, oneshot::Sender<()>>,
     next_refresh: u64,
-    full: bool,
 }
 
 /// A read that has ended.
@@ -84,7 +83,6 @@ impl Survey {
             hasher: RandomState::new(),
             refreshes: BTreeMap::new(),
             next_refresh: 1,
-            full: false,
         }
     }
 
@@ -230,14 +228,6 @@ impl Survey {
                 Err(_) => self.jobs.refused(&key, Instant::now()),
             }
         }
-        match &result {
-            Ok(_) if self.full => tracing::info!("evidence can be queued again"),
-            Err(error) if !self.full => {
-                tracing::error!("evidence cannot be queued: {error}; the newest is kept and tried again")
-            }
-            _ => {}
-        }
-        self.full = result.is_err();
     }
 
     fn digest(&self, body: &Body) -> Digest {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -128,6 +129,7 @@ fn serve(listener: TcpListener, ca: &Arc<Ca>) -> Seen {
 /// An agent's stream without the readers that would fill its queue.
 struct Running {
     queue: Queue,
+    identity: Arc<ClientIdentity>,
     connected: watch::Receiver<bool>,
     stop: CancellationToken,
     _directory: TempDir,
@@ -138,7 +140,18 @@ struct Running {
 
 impl Running {
     fn start(controller: String, credentials: Credentials, clock: fn() -> Timestamp) -> Self {
+        Self::keeping(None, controller, credentials, clock)
+    }
+
+    /// The same, keeping renewed certificates in a directory.
+    fn keeping(
+        credentials_dir: Option<PathBuf>,
+        controller: String,
+        credentials: Credentials,
+        clock: fn() -> Timestamp,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let identity = Arc::new(ClientIdentity::new(credentials).unwrap());
         let queue = Queue::new(Spool::open(&directory.path().join("spool"), 0).unwrap().0);
         let (refresh, _wishes) = mpsc::channel(16);
         let (_confirmed, confirmed) = watch::channel(0);
@@ -147,8 +160,8 @@ impl Running {
         tokio::spawn(uplink::run(Uplink {
             node: name(),
             controller,
-            identity: Arc::new(ClientIdentity::new(credentials).unwrap()),
-            credentials_dir: None,
+            identity: Arc::clone(&identity),
+            credentials_dir,
             queue: queue.clone(),
             refresh,
             confirmed,
@@ -157,7 +170,7 @@ impl Running {
             boot_id: "b1".to_owned(),
             clock,
         }));
-        Self { queue, connected, stop, _directory: directory, _wishes, _confirmed }
+        Self { queue, identity, connected, stop, _directory: directory, _wishes, _confirmed }
     }
 
     async fn append(&self, text: &str) {
@@ -204,6 +217,13 @@ impl Log {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).with_target(false).finish();
         (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// Waits until these words have been logged.
+    async fn wait_for(&self, words: &str) {
+        while !self.text().contains(words) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     fn text(&self) -> String {
@@ -264,4 +284,22 @@ async fn a_node_whose_clock_is_a_day_ahead_renews_in_time_and_says_so() {
 #[tokio::test]
 async fn a_node_whose_clock_is_a_day_behind_renews_in_time_and_says_so() {
     renews_in_time(day_behind, "the clock of this host is 24 h behind the controller's").await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_even_if_it_cannot_be_kept() {
+    let (log, _guard) = Log::begin();
+    let ca = Arc::new(Ca::create(now()).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut seen = serve(listener, &ca);
+    let credentials = signed(&ca, SHORT);
+    let ends = credentials.not_after();
+    let not_a_directory = tempfile::NamedTempFile::new().unwrap();
+    let path = not_a_directory.path().to_owned();
+    let running = Running::keeping(Some(path.clone()), address, credentials, now);
+    soon(seen.renewed.recv()).await.unwrap();
+    soon(log.wait_for("cannot be kept")).await;
+    assert!(running.identity.credentials().not_after() > ends);
+    assert!(log.text().contains(path.to_str().unwrap()), "{}", log.text());
 }

@@ -10,9 +10,17 @@
 //! - opening never fails because of what a file contains; damaged bytes are skipped and the records behind them kept;
 //! - nothing but `ack` and the quota removes a record, and the quota takes states before events.
 
+mod error;
 mod head;
+mod open;
 mod record;
+mod room;
 mod segment;
 mod spool;
+#[cfg(test)]
+mod tests;
 
-pub use spool::{Appended, Dropped, Item, MAX_RECORD_BYTES, MIN_QUOTA_BYTES, New, Recovery, Spool, SpoolError};
+pub use error::SpoolError;
+pub use open::{MIN_QUOTA_BYTES, Recovery};
+pub use room::Dropped;
+pub use spool::{Appended, Item, MAX_RECORD_BYTES, New, Spool};

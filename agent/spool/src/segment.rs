@@ -29,15 +29,6 @@ pub(crate) struct Segment {
     pub(crate) len: u64,
 }
 
-/// What reading a segment gave, beside the segment itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Scan {
-    /// Bytes that belong to no good record.
-    pub(crate) damaged: u64,
-    /// Good records.
-    pub(crate) records: u64,
-}
-
 pub(crate) fn path(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:016x}.{SUFFIX}"))
 }
@@ -69,19 +60,18 @@ pub(crate) fn create(dir: &Path, id: u64, incarnation: u64) -> io::Result<(File,
     Ok((file, Segment { id, incarnation, range: None, states: 0, len: HEADER_LEN }))
 }
 
-/// Reads a segment written by an earlier process. `fallback` is its salt should its header be damaged.
-pub(crate) fn scan(dir: &Path, id: u64, fallback: u64) -> io::Result<(Segment, Scan)> {
+/// Reads a segment written by an earlier process; with it, how many bytes belong to no good record. `fallback` is its salt should
+/// its header be damaged.
+pub(crate) fn scan(dir: &Path, id: u64, fallback: u64) -> io::Result<(Segment, u64)> {
     let bytes = fs::read(path(dir, id))?;
     let incarnation = incarnation_of(&bytes).unwrap_or(fallback);
     let body = bytes.get(HEADER_LEN as usize..).unwrap_or_default();
     let mut segment = Segment { id, incarnation, range: None, states: 0, len: bytes.len() as u64 };
     let mut records = Records::new(body, incarnation);
-    let mut count = 0;
     for found in records.by_ref() {
         segment.note(found.seq, found.class);
-        count += 1;
     }
-    Ok((segment, Scan { damaged: records.damaged(), records: count }))
+    Ok((segment, records.damaged()))
 }
 
 /// The incarnation in a segment's header, when the header is whole.

@@ -1,20 +1,21 @@
 //! The queue itself.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use common_model::{Class, Incarnation};
 
+use crate::error::{SpoolError, is_full};
 use crate::head::{Head, HeadFile};
+use crate::open::draw;
 use crate::record::{Records, disk_len, encode};
+use crate::room::Dropped;
 use crate::segment::{self, HEADER_LEN, Segment};
 
 /// The longest payload of one record: an envelope's largest body and its other fields.
 pub const MAX_RECORD_BYTES: usize = common_model::envelope::MAX_BODY_BYTES + 64 * 1024;
-/// The smallest quota: room for a few segments of the longest records.
-pub const MIN_QUOTA_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A record to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,167 +50,56 @@ pub enum Item {
 pub struct Appended {
     /// Number of the last record appended; the ones before it have the numbers before it.
     pub last: u64,
-    /// What had to go to make room.
+    /// What had to go to make room, since the last time this was told.
     pub dropped: Option<Dropped>,
-}
-
-/// Unacknowledged records that were deleted because the quota was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dropped {
-    /// Lowest number among them.
-    pub first: u64,
-    /// Highest number among them; not every number between the two is lost.
-    pub last: u64,
-    /// States: to be read and appended again once there is room.
-    pub states: u64,
-    /// Events: lost.
-    pub events: u64,
-}
-
-/// What opening found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Recovery {
-    /// Bytes of a write that a crash cut short; it had not been confirmed.
-    pub torn_bytes: u64,
-    /// Bytes that had been confirmed and are damaged.
-    pub damaged_bytes: u64,
-    /// Unacknowledged numbers that no record stands for; `read` reports them as gaps.
-    pub missing: u64,
-}
-
-/// Why the spool could not do what was asked. The spool stays usable.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// Another process has it open.
-    #[error("{0} is in use by another process")]
-    InUse(PathBuf),
-    /// No space on the disk. Nothing was appended.
-    #[error("no space left on the disk that holds {0}")]
-    DiskFull(PathBuf),
-    /// A payload is longer than [`MAX_RECORD_BYTES`]. Nothing was appended.
-    #[error("a record of {0} bytes is longer than the spool takes")]
-    TooLong(usize),
-    /// The controller knows numbers that were never given out here: the directory was restored from an older copy.
-    #[error("number {acked} is acknowledged, but only {last} were given out")]
-    Ahead {
-        /// What was acknowledged.
-        acked: u64,
-        /// The last number given out.
-        last: u64,
-    },
-    /// Anything else the system said.
-    #[error("{action} in {dir}")]
-    Io {
-        /// What was being done.
-        action: &'static str,
-        /// The spool's directory.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
 }
 
 /// How large things may get.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub(crate) struct Limits {
     /// Bytes of all segments together.
-    quota: u64,
+    pub(crate) quota: u64,
     /// A segment is closed once it is this long.
-    segment: u64,
+    pub(crate) segment: u64,
 }
 
 /// The queue. One process at a time; all methods block on the disk.
 #[derive(Debug)]
 pub struct Spool {
-    dir: PathBuf,
-    limits: Limits,
+    pub(crate) dir: PathBuf,
+    pub(crate) limits: Limits,
     head_file: HeadFile,
-    head: Head,
+    pub(crate) head: Head,
     /// In order of number; never appended to.
-    closed: Vec<Segment>,
+    pub(crate) closed: Vec<Segment>,
     active: Option<(File, Segment)>,
     next_id: u64,
-    cursor: Option<Cursor>,
+    pub(crate) cursor: Option<Cursor>,
+    /// Dropped to make room, and not yet told.
+    pub(crate) dropped: Option<Dropped>,
     /// Holds the lock for as long as the spool is open.
     _lock: File,
 }
 
 /// Where the read after number `after` begins, so that following the end does not re-read the segment.
 #[derive(Debug, Clone, Copy)]
-struct Cursor {
+pub(crate) struct Cursor {
     after: u64,
     segment: u64,
     offset: u64,
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, or creates it, readable by the owner only. `quota` is raised to [`MIN_QUOTA_BYTES`].
-    ///
-    /// # Errors
-    /// Only when the directory cannot be used at all; damage is skipped and reported in the [`Recovery`].
-    pub fn open(dir: &Path, quota: u64) -> Result<(Self, Recovery), SpoolError> {
-        Self::open_within(dir, Limits { quota: quota.max(MIN_QUOTA_BYTES), segment: 1024 * 1024 })
-    }
-
-    fn open_within(dir: &Path, limits: Limits) -> Result<(Self, Recovery), SpoolError> {
-        let io = |action| move |source| SpoolError::Io { action, dir: dir.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("cannot create the directory"))?;
-        let lock = lock(dir)?;
-        let (head_file, known) = HeadFile::open(&dir.join("head")).map_err(io("cannot open the head"))?;
-        let ids = segment::list(dir).map_err(io("cannot list the segments"))?;
-        let incarnation = match known
-            .map(|head| head.incarnation)
-            .or_else(|| ids.iter().find_map(|id| segment::incarnation(dir, *id)))
-        {
-            Some(incarnation) => incarnation,
-            None => draw().map_err(io("cannot draw a random number"))?,
-        };
-
-        let mut recovery = Recovery::default();
-        let mut closed = Vec::new();
-        for id in &ids {
-            let (segment, scan) = segment::scan(dir, *id, incarnation).map_err(io("cannot read a segment"))?;
-            // Only the segment written last can end in a torn write; the head tells whether its numbers were confirmed.
-            recovery.damaged_bytes += scan.damaged;
-            match segment.range {
-                Some(_) => closed.push(segment),
-                None => fs::remove_file(segment::path(dir, *id)).map_err(io("cannot delete an empty segment"))?,
-            }
-        }
-        closed.sort_by_key(|segment| segment.range);
-        let last = closed.iter().filter_map(|segment| segment.range).map(|(_, last)| last).max();
-        let first = closed.iter().filter_map(|segment| segment.range).map(|(first, _)| first).min();
-        let head = known.unwrap_or(Head {
-            incarnation,
-            next: last.map_or(1, |last| last + 1),
-            acked: first.map_or(0, |first| first - 1),
-            dropped_events: 0,
-        });
-        let head = Head { next: last.map_or(head.next, |last| head.next.max(last + 1)), ..head };
-
-        let mut spool = Self {
-            dir: dir.to_owned(),
-            limits,
-            head_file,
-            head,
-            closed,
-            active: None,
-            next_id: ids.last().map_or(1, |id| id + 1),
-            cursor: None,
-            _lock: lock,
-        };
-        recovery.missing = spool.count_missing();
-        if recovery.missing == 0 {
-            // Every confirmed number is there, so what is unreadable was never confirmed.
-            recovery.torn_bytes = std::mem::take(&mut recovery.damaged_bytes);
-        }
-        // On a full disk the head cannot grow; it is written again with the first append.
-        if let Err(error) = spool.head_file.write(&spool.head)
-            && !is_full(&error)
-        {
-            return Err(io("cannot write the head")(error));
-        }
-        Ok((spool, recovery))
+    pub(crate) fn new(
+        dir: PathBuf,
+        limits: Limits,
+        head_file: HeadFile,
+        head: Head,
+        closed: Vec<Segment>,
+        next_id: u64,
+        lock: File,
+    ) -> Self {
+        Self { dir, limits, head_file, head, closed, active: None, next_id, cursor: None, dropped: None, _lock: lock }
     }
 
     /// Names this life of the queue: numbers count within it.
@@ -234,30 +124,40 @@ impl Spool {
 
     /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
-        self.closed.iter().chain(self.active.as_ref().map(|(_, segment)| segment)).map(|segment| segment.len).sum()
+        self.segments().map(|segment| segment.len).sum()
+    }
+
+    /// In order of number.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.closed.iter().chain(self.active.as_ref().map(|(_, segment)| segment))
+    }
+
+    pub(crate) fn write_head(&mut self) -> io::Result<()> {
+        self.head_file.write(&self.head)
     }
 
     /// Appends all of the records, durably, or none.
     ///
     /// # Errors
-    /// [`SpoolError::DiskFull`] and [`SpoolError::TooLong`] leave everything as it was; after another error some numbers may be
-    /// skipped, which `read` reports as a gap.
+    /// Nothing was appended. Some numbers may be skipped, where it is not known what of the records got to the disk; `read`
+    /// reports them as a gap.
     pub fn append(&mut self, records: &[New]) -> Result<Appended, SpoolError> {
         if let Some(record) = records.iter().find(|record| record.payload.len() > MAX_RECORD_BYTES) {
             return Err(SpoolError::TooLong(record.payload.len()));
         }
         let bytes: u64 = records.iter().map(|record| disk_len(record.payload.len())).sum();
-        let dropped = if self.bytes() + bytes > self.limits.quota { self.make_room(bytes)? } else { None };
-        if records.is_empty() {
-            return Ok(Appended { last: self.last(), dropped });
+        if self.bytes() + bytes > self.limits.quota {
+            self.make_room(bytes)?;
         }
-        self.write(records)?;
-        // The head only repeats what the segment says; it is written again with the next append.
-        self.head_file.write(&self.head).ok();
-        if self.active.as_ref().is_some_and(|(_, segment)| segment.len >= self.limits.segment) {
-            self.close_active();
+        if !records.is_empty() {
+            self.write(records)?;
+            // The head only repeats what the segment says; it is written again with the next append.
+            self.write_head().ok();
+            if self.active.as_ref().is_some_and(|(_, segment)| segment.len >= self.limits.segment) {
+                self.close_active();
+            }
         }
-        Ok(Appended { last: self.last(), dropped })
+        Ok(Appended { last: self.last(), dropped: self.dropped.take() })
     }
 
     /// The records after number `after`, and the gaps between them, until the payloads exceed `max_bytes`; at least one
@@ -266,8 +166,7 @@ impl Spool {
         let mut after = after.max(self.head.acked);
         let mut items = Vec::new();
         let mut taken = 0;
-        let segments: Vec<Segment> =
-            self.closed.iter().chain(self.active.as_ref().map(|(_, segment)| segment)).cloned().collect();
+        let segments: Vec<Segment> = self.segments().cloned().collect();
         for segment in &segments {
             if segment.range.is_none_or(|(_, last)| last <= after) {
                 continue;
@@ -313,16 +212,19 @@ impl Spool {
         }
         self.head.acked = seq;
         let done = |segment: &Segment| segment.range.is_none_or(|(_, last)| last <= seq);
-        if self.closed.iter().any(done) {
-            // First the head: a segment that is gone must not look like a gap.
-            self.head_file.write(&self.head).map_err(self.io("cannot write the head"))?;
-            for segment in self.closed.extract_if(.., |segment| done(segment)) {
-                fs::remove_file(segment::path(&self.dir, segment.id)).map_err(|source| SpoolError::Io {
-                    action: "cannot delete an acknowledged segment",
-                    dir: self.dir.clone(),
-                    source,
-                })?;
-            }
+        if !self.closed.iter().any(done) {
+            return Ok(());
+        }
+        // First the head: a segment that is gone must not look like a gap.
+        match self.write_head() {
+            Ok(()) => {}
+            // Some file systems need space even to write again what is there. The next acknowledgement tries again.
+            Err(error) if is_full(&error) => return Ok(()),
+            Err(error) => return Err(self.failed("cannot write the head")(error)),
+        }
+        let failed = self.failed("cannot delete an acknowledged segment");
+        for segment in self.closed.extract_if(.., |segment| done(segment)) {
+            fs::remove_file(segment::path(&self.dir, segment.id)).map_err(&failed)?;
         }
         Ok(())
     }
@@ -333,19 +235,15 @@ impl Spool {
     /// # Errors
     /// When the disk cannot be written; then nothing has changed.
     pub fn restart(&mut self) -> Result<(), SpoolError> {
-        let incarnation = draw().map_err(self.io("cannot draw a random number"))?;
+        let incarnation = draw().map_err(self.failed("cannot draw a random number"))?;
         self.close_active();
         let acked = self.head.acked;
         let head = Head { incarnation, dropped_events: 0, ..self.head };
-        self.head_file.write(&head).map_err(self.io("cannot write the head"))?;
+        self.head_file.write(&head).map_err(self.failed("cannot write the head"))?;
         self.head = head;
+        let failed = self.failed("cannot rewrite a segment");
         for segment in &mut self.closed {
-            let rewritten = segment.rewrite(&self.dir, incarnation, |seq, _| seq > acked);
-            match rewritten.map_err(|source| SpoolError::Io {
-                action: "cannot rewrite a segment",
-                dir: self.dir.clone(),
-                source,
-            })? {
+            match segment.rewrite(&self.dir, incarnation, |seq, _| seq > acked).map_err(&failed)? {
                 Some(new) => *segment = new,
                 None => segment.range = None,
             }
@@ -360,7 +258,7 @@ impl Spool {
             None => {
                 let id = self.next_id;
                 self.next_id += 1;
-                segment::create(&self.dir, id, self.head.incarnation).map_err(self.io("cannot create a segment"))?
+                segment::create(&self.dir, id, self.head.incarnation).map_err(self.failed("cannot create a segment"))?
             }
         };
         let before = segment.clone();
@@ -374,7 +272,7 @@ impl Spool {
             // Nothing of it was confirmed. Once it is cut off again, its numbers are free.
             Err(error) if file.set_len(before.len).is_ok() => {
                 self.active = Some((file, before));
-                return Err(self.io("cannot append")(error));
+                return Err(self.failed("cannot append")(error));
             }
             Err(error) => Err(error),
         };
@@ -389,7 +287,7 @@ impl Spool {
                 // It may be on disk or not: never append behind it, never use its numbers again.
                 self.active = Some((file, before));
                 self.close_active();
-                Err(self.io("cannot make what was appended durable")(error))
+                Err(self.failed("cannot make what was appended durable")(error))
             }
         }
     }
@@ -405,106 +303,7 @@ impl Spool {
         }
     }
 
-    /// Deletes unacknowledged records until `wanted` bytes and an eighth of the quota are free: first the states of the
-    /// oldest closed segments, then the oldest closed segments.
-    fn make_room(&mut self, wanted: u64) -> Result<Option<Dropped>, SpoolError> {
-        let target = self.limits.quota - self.limits.quota / 8;
-        let mut tally = Tally { acked: self.head.acked, dropped: None };
-        self.cursor = None;
-        for only_states in [true, false] {
-            let mut index = 0;
-            while index < self.closed.len() && self.bytes() + wanted > target {
-                let segment = &self.closed[index];
-                if only_states && segment.states == 0 {
-                    index += 1;
-                    continue;
-                }
-                let rewritten = segment.rewrite(&self.dir, segment.incarnation, |seq, class| {
-                    let keep = only_states && class == Class::Event && seq > tally.acked;
-                    if !keep {
-                        tally.note(seq, class);
-                    }
-                    keep
-                });
-                match rewritten.map_err(self.io("cannot make room"))? {
-                    Some(smaller) => {
-                        self.closed[index] = smaller;
-                        index += 1;
-                    }
-                    None => {
-                        self.closed.remove(index);
-                    }
-                }
-            }
-        }
-        self.head.dropped_events += tally.dropped.map_or(0, |dropped| dropped.events);
-        Ok(tally.dropped)
-    }
-
-    fn count_missing(&self) -> u64 {
-        let mut after = self.head.acked;
-        let mut missing = 0;
-        for segment in &self.closed {
-            for found in Records::new(&segment.read_from(&self.dir, HEADER_LEN), segment.incarnation) {
-                if found.seq > after {
-                    missing += found.seq - after - 1;
-                    after = found.seq;
-                }
-            }
-        }
-        missing + self.last().saturating_sub(after)
-    }
-
-    fn io(&self, action: &'static str) -> impl Fn(io::Error) -> SpoolError + use<> {
-        let dir = self.dir.clone();
-        move |source| match is_full(&source) {
-            true => SpoolError::DiskFull(dir.clone()),
-            false => SpoolError::Io { action, dir: dir.clone(), source },
-        }
+    fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> SpoolError + use<> {
+        SpoolError::of(&self.dir, action)
     }
 }
-
-/// Counts what `make_room` deletes.
-struct Tally {
-    acked: u64,
-    dropped: Option<Dropped>,
-}
-
-impl Tally {
-    fn note(&mut self, seq: u64, class: Class) {
-        if seq <= self.acked {
-            return;
-        }
-        let dropped = self.dropped.get_or_insert(Dropped { first: seq, last: seq, states: 0, events: 0 });
-        dropped.first = dropped.first.min(seq);
-        dropped.last = dropped.last.max(seq);
-        match class {
-            Class::State => dropped.states += 1,
-            Class::Event => dropped.events += 1,
-        }
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-fn lock(dir: &Path) -> Result<File, SpoolError> {
-    let io = |source| SpoolError::Io { action: "cannot lock the directory", dir: dir.to_owned(), source };
-    let file = File::open(dir).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(SpoolError::InUse(dir.to_owned())),
-        Err(fs::TryLockError::Error(error)) => Err(io(error)),
-    }
-}
-
-fn draw() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

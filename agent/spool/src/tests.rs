@@ -1,11 +1,17 @@
 //! The spool through crashes, damage and full disks.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
 
+use common_model::Class;
 use proptest::prelude::*;
 
-use super::*;
+use crate::record::encode;
+use crate::spool::Limits;
+use crate::{Dropped, Item, MAX_RECORD_BYTES, New, Recovery, Spool, SpoolError, segment};
 
 const SMALL: Limits = Limits { quota: 1024 * 1024, segment: 4096 };
 
@@ -138,7 +144,7 @@ fn a_write_cut_short_by_a_crash_is_not_damage() {
     let dir = tempfile::tempdir().unwrap();
     let (mut spool, _) = open(dir.path());
     spool.append(&[event("confirmed")]).unwrap();
-    let segment = segment::path(dir.path(), spool.active.as_ref().unwrap().1.id);
+    let segment = segment::path(dir.path(), spool.segments().last().unwrap().id);
     drop(spool);
     let mut torn = Vec::new();
     encode(&mut torn, 0, 2, Class::Event, b"never confirmed");
@@ -156,6 +162,107 @@ fn a_record_that_is_too_long_is_refused() {
     let long = New { class: Class::State, payload: vec![0; MAX_RECORD_BYTES + 1] };
     assert!(matches!(spool.append(&[event("a"), long]), Err(SpoolError::TooLong(_))));
     assert_eq!(spool.last(), 0);
+}
+
+const FULL_DISK: &str = "DIALTONE_SPOOL_FULL_DISK";
+
+/// Appends the same kind of event until nothing more fits on the disk, and notes what was confirmed.
+fn fill(spool: &mut Spool, confirmed: &mut BTreeMap<u64, Vec<u8>>) {
+    for _ in 0..10_000 {
+        let payload = format!("event {} {}", spool.last() + 1, "x".repeat(700)).into_bytes();
+        match spool.append(&[New { class: Class::Event, payload: payload.clone() }]) {
+            Ok(appended) => drop(confirmed.insert(appended.last, payload)),
+            Err(SpoolError::DiskFull(_)) => return,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    panic!("the disk does not get full");
+}
+
+/// The child of the test below, on a file system of one megabyte. Does nothing as a test of its own.
+#[test]
+fn full_disk() {
+    let Some(disk) = std::env::var_os(FULL_DISK) else { return };
+    let (dir, others) = (Path::new(&disk).join("spool"), Path::new(&disk).join("others"));
+    fs::write(&others, vec![0; 512 * 1024]).unwrap();
+    let mut confirmed = BTreeMap::new();
+    let (mut spool, _) = open(&dir);
+    fill(&mut spool, &mut confirmed);
+    let last = spool.last();
+    let refused = spool.append(&[event(&"y".repeat(4096)), event("z")]).unwrap_err().to_string();
+    assert!(refused.contains("no space left") && refused.contains(dir.to_str().unwrap()), "{refused}");
+    assert_eq!(spool.last(), last, "no number is used up by what was refused");
+    assert_eq!(drain(&mut spool, 2000), (confirmed.clone(), 0));
+
+    // An agent that is started now has all of it.
+    drop(spool);
+    let (mut spool, recovery) = open(&dir);
+    assert_eq!((recovery, spool.last()), (Recovery::default(), last));
+    assert_eq!(drain(&mut spool, 2000), (confirmed.clone(), 0));
+
+    // What is acknowledged makes room for what comes.
+    let acked = last / 2;
+    spool.ack(acked).unwrap();
+    confirmed = confirmed.split_off(&(acked + 1));
+    fill(&mut spool, &mut confirmed);
+    assert!(spool.last() > last + 10, "{} after {last}", spool.last());
+    assert_eq!(drain(&mut spool, 2000), (confirmed.clone(), 0));
+
+    // So does whoever else took the space.
+    let before = spool.last();
+    fs::remove_file(&others).unwrap();
+    let after = spool.append(&[event("after")]).unwrap().last;
+    assert_eq!(after, before + 1);
+    confirmed.insert(after, b"after".to_vec());
+    drop(spool);
+    let (mut spool, recovery) = open(&dir);
+    assert_eq!((recovery, drain(&mut spool, 2000)), (Recovery::default(), (confirmed, 0)));
+}
+
+const NO_ROOM: &str = "DIALTONE_SPOOL_NO_ROOM";
+
+/// The child of the test below: the disk gets full while room is made. Does nothing as a test of its own.
+#[test]
+fn no_room() {
+    let Some(disk) = std::env::var_os(NO_ROOM) else { return };
+    let (dir, others) = (Path::new(&disk).join("spool"), Path::new(&disk).join("others"));
+    let limits = Limits { quota: 46_000, segment: 4096 };
+    let (mut spool, _) = Spool::open_within(&dir, limits).unwrap();
+    // A segment of a state alone, and one of which more is to be kept than the first takes.
+    spool.append(&[state(4096)]).unwrap();
+    spool.append(&[state(10_000), event(&"x".repeat(30_000))]).unwrap();
+    fs::write(&others, vec![0; 1024 * 1024]).unwrap_err();
+    let wanted = [event(&"y".repeat(6500))];
+    assert!(matches!(spool.append(&wanted), Err(SpoolError::DiskFull(_))));
+    fs::remove_file(&others).unwrap();
+    let dropped = spool.append(&wanted).unwrap().dropped.unwrap();
+    assert_eq!(dropped, Dropped { first: 1, last: 2, states: 2, events: 0 }, "the one of the first try is told, too");
+    assert_eq!(drain(&mut spool, 100_000), (BTreeMap::from([(3, vec![b'x'; 30_000]), (4, vec![b'y'; 6500])]), 2));
+}
+
+#[test]
+fn what_was_dropped_is_told_even_if_the_disk_got_full_over_it() {
+    on_small_disk("tests::no_room", NO_ROOM, "128k");
+}
+
+/// Runs one of the tests here as root of a namespace of its own, with `size` of a file system that the variable names.
+fn on_small_disk(test: &str, variable: &str, size: &str) {
+    let disk = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=\"$2\" tmpfs \"$0\" && exec \"$1\" --exact \"$3\" --nocapture";
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script])
+        .args([disk.path(), &std::env::current_exe().unwrap()])
+        .args([size, test])
+        .env(variable, disk.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_that_was_confirmed_and_is_got_over_without_a_restart() {
+    on_small_disk("tests::full_disk", FULL_DISK, "1m");
 }
 
 /// Thousands of syncs on a busy disk take minutes, and this test is not about them.
