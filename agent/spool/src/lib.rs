@@ -8,12 +8,14 @@
 //! - what `append` returned `Ok` for is on disk (`fdatasync`) and is delivered, or its number is reported in a [`Item::Gap`];
 //! - a number is never used twice within an [`common_model::Incarnation`];
 //! - opening never fails because of what a file contains; damaged bytes are skipped and the records behind them kept;
-//! - nothing but `ack` and the quota removes a record, and the quota takes states before events.
+//! - nothing but `ack` and the quota removes a record, and the quota takes states before events;
+//! - on a full disk it goes on in space kept for that, for as long as what is there is acknowledged.
 
 mod error;
 mod head;
 mod open;
 mod record;
+mod reserve;
 mod room;
 mod segment;
 mod spool;

@@ -14,6 +14,9 @@ use crate::spool::{Limits, Spool};
 /// The smallest quota: room for a few segments of the longest records.
 pub const MIN_QUOTA_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Kept for a full disk, beside the quota: room for a segment and the largest append that is usual.
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+
 /// What opening found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recovery {
@@ -26,13 +29,15 @@ pub struct Recovery {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, or creates it, readable by the owner only. `quota` is raised to [`MIN_QUOTA_BYTES`].
+    /// Opens the spool in `dir`, or creates it, readable by the owner only. `quota` is raised to [`MIN_QUOTA_BYTES`]; 4 MiB more
+    /// are kept for a full disk.
     ///
     /// # Errors
     /// Only when the directory cannot be used at all; damage is skipped and reported in the [`Recovery`]. A full disk is no
     /// reason once there is a spool.
     pub fn open(dir: &Path, quota: u64) -> Result<(Self, Recovery), SpoolError> {
-        Self::open_within(dir, Limits { quota: quota.max(MIN_QUOTA_BYTES), segment: 1024 * 1024 })
+        let quota = quota.max(MIN_QUOTA_BYTES);
+        Self::open_within(dir, Limits { quota, segment: 1024 * 1024, reserve: RESERVE_BYTES })
     }
 
     pub(crate) fn open_within(dir: &Path, limits: Limits) -> Result<(Self, Recovery), SpoolError> {
@@ -48,7 +53,7 @@ impl Spool {
             Some(incarnation) => incarnation,
             None => draw().map_err(io("cannot draw a random number"))?,
         };
-        let (closed, damaged_bytes) = scan(dir, &ids, incarnation)?;
+        let (closed, damaged_bytes) = scan(dir, &ids, incarnation, limits.reserve)?;
         let last = closed.iter().filter_map(|segment| segment.range).map(|(_, last)| last).max();
         let first = closed.iter().filter_map(|segment| segment.range).map(|(first, _)| first).min();
         let head = known.unwrap_or(Head {
@@ -70,9 +75,11 @@ impl Spool {
         };
         // On a full disk the head cannot grow; it is written again with the first append.
         match spool.write_head() {
-            Err(error) if !is_full(&error) => Err(io("cannot write the head")(error)),
-            _ => Ok((spool, recovery)),
+            Err(error) if !is_full(&error) => return Err(io("cannot write the head")(error)),
+            _ => {}
         }
+        spool.release()?;
+        Ok((spool, recovery))
     }
 
     fn count_missing(&self) -> u64 {
@@ -92,11 +99,11 @@ impl Spool {
 
 /// The segments with these ids in order of number, and how many of their bytes belong to no good record. One without any is
 /// deleted.
-fn scan(dir: &Path, ids: &[u64], incarnation: u64) -> Result<(Vec<Segment>, u64), SpoolError> {
+fn scan(dir: &Path, ids: &[u64], incarnation: u64, reserve: u64) -> Result<(Vec<Segment>, u64), SpoolError> {
     let io = |action| SpoolError::of(dir, action);
     let (mut segments, mut damaged) = (Vec::new(), 0);
     for id in ids {
-        let (segment, bytes) = segment::scan(dir, *id, incarnation).map_err(io("cannot read a segment"))?;
+        let (segment, bytes) = segment::scan(dir, *id, incarnation, reserve).map_err(io("cannot read a segment"))?;
         damaged += bytes;
         match segment.range {
             Some(_) => segments.push(segment),

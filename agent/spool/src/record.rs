@@ -85,6 +85,8 @@ impl<'a> Iterator for Records<'a> {
                     self.at = found.end;
                     return Some(found);
                 }
+                // The end of a segment that was made of the reserve.
+                Err(_) if self.bytes[self.at..].iter().all(|byte| *byte == 0) => self.at = self.bytes.len(),
                 Err(resume) => {
                     let to = find_magic(self.bytes, resume);
                     self.skip_to(to);
@@ -172,6 +174,15 @@ mod tests {
         for cut in 1..HEADER_LEN + 5 {
             assert_eq!(seqs(&bytes[..bytes.len() - cut]).0, vec![1, 2], "cut {cut}");
         }
+    }
+
+    #[test]
+    fn zeros_behind_the_last_record_are_no_damage() {
+        let mut bytes = three();
+        bytes.extend([0; 100]);
+        assert_eq!(seqs(&bytes), (vec![1, 2, 3], 0));
+        bytes.push(1);
+        assert_eq!(seqs(&bytes), (vec![1, 2, 3], 101));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Segment {
     pub(crate) states: usize,
     /// Size of the file up to which it was read or written.
     pub(crate) len: u64,
+    /// Bytes that it may have at most, which are on the disk already; none where it may grow.
+    pub(crate) capacity: Option<u64>,
 }
 
 pub(crate) fn path(dir: &Path, id: u64) -> PathBuf {
@@ -52,21 +54,26 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<u64>> {
 /// Creates an empty segment.
 pub(crate) fn create(dir: &Path, id: u64, incarnation: u64) -> io::Result<(File, Segment)> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path(dir, id))?;
-    if let Err(error) = file.write_all_at(&header(incarnation), 0).and_then(|()| sync_dir(dir)) {
-        // Otherwise a full disk would leave one empty file for each attempt.
-        fs::remove_file(path(dir, id))?;
-        return Err(error);
+    let begun = Segment::begin(&file, id, incarnation).and_then(|segment| sync_dir(dir).map(|()| segment));
+    match begun {
+        Ok(segment) => Ok((file, segment)),
+        Err(error) => {
+            // Otherwise a full disk would leave one empty file for each attempt.
+            fs::remove_file(path(dir, id))?;
+            Err(error)
+        }
     }
-    Ok((file, Segment { id, incarnation, range: None, states: 0, len: HEADER_LEN }))
 }
 
 /// Reads a segment written by an earlier process; with it, how many bytes belong to no good record. `fallback` is its salt should
-/// its header be damaged.
-pub(crate) fn scan(dir: &Path, id: u64, fallback: u64) -> io::Result<(Segment, u64)> {
+/// its header be damaged, `reserve` the length of one that was made of the reserve.
+pub(crate) fn scan(dir: &Path, id: u64, fallback: u64, reserve: u64) -> io::Result<(Segment, u64)> {
     let bytes = fs::read(path(dir, id))?;
     let incarnation = incarnation_of(&bytes).unwrap_or(fallback);
     let body = bytes.get(HEADER_LEN as usize..).unwrap_or_default();
-    let mut segment = Segment { id, incarnation, range: None, states: 0, len: bytes.len() as u64 };
+    let len = bytes.len() as u64;
+    let mut segment =
+        Segment { id, incarnation, range: None, states: 0, len, capacity: (len == reserve).then_some(reserve) };
     let mut records = Records::new(body, incarnation);
     for found in records.by_ref() {
         segment.note(found.seq, found.class);
@@ -97,6 +104,12 @@ fn incarnation_of(bytes: &[u8]) -> Option<u64> {
 }
 
 impl Segment {
+    /// Begins a segment in a file.
+    pub(crate) fn begin(file: &File, id: u64, incarnation: u64) -> io::Result<Self> {
+        file.write_all_at(&header(incarnation), 0)?;
+        Ok(Self { id, incarnation, range: None, states: 0, len: HEADER_LEN, capacity: None })
+    }
+
     /// Takes note of a record that stands in it.
     pub(crate) fn note(&mut self, seq: u64, class: Class) {
         self.range = Some(self.range.map_or((seq, seq), |(first, last)| (first.min(seq), last.max(seq))));
@@ -121,7 +134,7 @@ impl Segment {
     ) -> io::Result<Option<Segment>> {
         let old = self.read_from(dir, HEADER_LEN);
         let mut new = header(incarnation);
-        let mut segment = Segment { id: self.id, incarnation, range: None, states: 0, len: 0 };
+        let mut segment = Segment { id: self.id, incarnation, range: None, states: 0, len: 0, capacity: None };
         for found in Records::new(&old, self.incarnation) {
             if keep(found.seq, found.class) {
                 encode(&mut new, incarnation, found.seq, found.class, found.payload);

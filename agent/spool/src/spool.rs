@@ -11,6 +11,7 @@ use crate::error::{SpoolError, is_full};
 use crate::head::{Head, HeadFile};
 use crate::open::draw;
 use crate::record::{Records, disk_len, encode};
+use crate::reserve::Reserve;
 use crate::room::Dropped;
 use crate::segment::{self, HEADER_LEN, Segment};
 
@@ -61,6 +62,8 @@ pub(crate) struct Limits {
     pub(crate) quota: u64,
     /// A segment is closed once it is this long.
     pub(crate) segment: u64,
+    /// Bytes kept for a full disk.
+    pub(crate) reserve: u64,
 }
 
 /// The queue. One process at a time; all methods block on the disk.
@@ -70,6 +73,7 @@ pub struct Spool {
     pub(crate) limits: Limits,
     head_file: HeadFile,
     pub(crate) head: Head,
+    reserve: Reserve,
     /// In order of number; never appended to.
     pub(crate) closed: Vec<Segment>,
     active: Option<(File, Segment)>,
@@ -99,7 +103,20 @@ impl Spool {
         next_id: u64,
         lock: File,
     ) -> Self {
-        Self { dir, limits, head_file, head, closed, active: None, next_id, cursor: None, dropped: None, _lock: lock }
+        let reserve = Reserve::new(&dir, limits.reserve);
+        Self {
+            dir,
+            limits,
+            head_file,
+            head,
+            reserve,
+            closed,
+            active: None,
+            next_id,
+            cursor: None,
+            dropped: None,
+            _lock: lock,
+        }
     }
 
     /// Names this life of the queue: numbers count within it.
@@ -150,7 +167,7 @@ impl Spool {
             self.make_room(bytes)?;
         }
         if !records.is_empty() {
-            self.write(records)?;
+            self.write(records, bytes)?;
             // The head only repeats what the segment says; it is written again with the next append.
             self.write_head().ok();
             if self.active.as_ref().is_some_and(|(_, segment)| segment.len >= self.limits.segment) {
@@ -207,11 +224,14 @@ impl Spool {
         if seq > self.last() {
             return Err(SpoolError::Ahead { acked: seq, last: self.last() });
         }
-        if seq <= self.head.acked {
-            return Ok(());
-        }
-        self.head.acked = seq;
-        let done = |segment: &Segment| segment.range.is_none_or(|(_, last)| last <= seq);
+        self.head.acked = self.head.acked.max(seq);
+        self.release()
+    }
+
+    /// Does away with the segments of which everything is acknowledged.
+    pub(crate) fn release(&mut self) -> Result<(), SpoolError> {
+        let acked = self.head.acked;
+        let done = |segment: &Segment| segment.range.is_none_or(|(_, last)| last <= acked);
         if !self.closed.iter().any(done) {
             return Ok(());
         }
@@ -224,7 +244,7 @@ impl Spool {
         }
         let failed = self.failed("cannot delete an acknowledged segment");
         for segment in self.closed.extract_if(.., |segment| done(segment)) {
-            fs::remove_file(segment::path(&self.dir, segment.id)).map_err(&failed)?;
+            self.reserve.give_back(&segment).map_err(&failed)?;
         }
         Ok(())
     }
@@ -252,12 +272,39 @@ impl Spool {
         Ok(())
     }
 
-    fn write(&mut self, records: &[New]) -> Result<(), SpoolError> {
+    fn write(&mut self, records: &[New], bytes: u64) -> Result<(), SpoolError> {
+        let fits = |segment: &Segment| segment.capacity.is_none_or(|capacity| segment.len + bytes <= capacity);
+        if self.active.as_ref().is_some_and(|(_, segment)| !fits(segment)) {
+            self.close_active();
+        }
+        match self.write_to_active(records) {
+            Err(SpoolError::DiskFull(_)) if self.use_reserve(bytes) => self.write_to_active(records),
+            result => result,
+        }
+    }
+
+    /// Goes on in the reserve; false when there is none, or not enough.
+    fn use_reserve(&mut self, bytes: u64) -> bool {
+        if HEADER_LEN + bytes > self.reserve.len {
+            return false;
+        }
+        let id = self.next_id();
+        let Ok(Some(active)) = self.reserve.take(id, self.head.incarnation) else { return false };
+        self.close_active();
+        self.active = Some(active);
+        true
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    fn write_to_active(&mut self, records: &[New]) -> Result<(), SpoolError> {
         let (file, mut segment) = match self.active.take() {
             Some(active) => active,
             None => {
-                let id = self.next_id;
-                self.next_id += 1;
+                let id = self.next_id();
                 segment::create(&self.dir, id, self.head.incarnation).map_err(self.failed("cannot create a segment"))?
             }
         };

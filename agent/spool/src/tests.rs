@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +14,7 @@ use crate::record::encode;
 use crate::spool::Limits;
 use crate::{Dropped, Item, MAX_RECORD_BYTES, New, Recovery, Spool, SpoolError, segment};
 
-const SMALL: Limits = Limits { quota: 1024 * 1024, segment: 4096 };
+const SMALL: Limits = Limits { quota: 1024 * 1024, segment: 4096, reserve: 16 * 1024 };
 
 fn open(dir: &Path) -> (Spool, Recovery) {
     Spool::open_within(dir, SMALL).unwrap()
@@ -91,7 +92,7 @@ fn acknowledged_segments_are_deleted_and_numbers_go_on() {
 #[test]
 fn the_quota_takes_states_first_and_reports_every_number() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = Limits { quota: 64 * 1024, segment: 4096 };
+    let limits = Limits { quota: 64 * 1024, ..SMALL };
     let (mut spool, _) = Spool::open_within(dir.path(), limits).unwrap();
     let (mut states, mut events) = (0, 0);
     for n in 0..400 {
@@ -219,6 +220,43 @@ fn full_disk() {
     assert_eq!((recovery, drain(&mut spool, 2000)), (Recovery::default(), (confirmed, 0)));
 }
 
+const CONNECTED: &str = "DIALTONE_SPOOL_CONNECTED";
+
+/// The child of the test below. Does nothing as a test of its own.
+#[test]
+fn connected() {
+    let Some(disk) = std::env::var_os(CONNECTED) else { return };
+    let (dir, others) = (Path::new(&disk).join("spool"), Path::new(&disk).join("others"));
+    let (mut spool, _) = open(&dir);
+    for n in 0..200 {
+        // Whatever gets free, others take at once.
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&others)
+            .unwrap()
+            .write_all(&[0; 1024 * 1024])
+            .unwrap_err();
+        let payload = format!("event {n} {}", "x".repeat(700)).into_bytes();
+        let seq = spool.append(&[New { class: Class::Event, payload: payload.clone() }]).unwrap().last;
+        assert_eq!(drain(&mut spool, 2000), (BTreeMap::from([(seq, payload)]), 0));
+        spool.ack(seq).unwrap();
+        if n % 50 == 7 {
+            drop(spool);
+            let recovery;
+            (spool, recovery) = open(&dir);
+            assert_eq!((recovery, spool.last()), (Recovery::default(), seq));
+            // As the controller's welcome does.
+            spool.ack(seq).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_does_not_stop_what_is_acknowledged_at_once() {
+    on_small_disk("tests::connected", CONNECTED, "128k");
+}
+
 const NO_ROOM: &str = "DIALTONE_SPOOL_NO_ROOM";
 
 /// The child of the test below: the disk gets full while room is made. Does nothing as a test of its own.
@@ -226,7 +264,7 @@ const NO_ROOM: &str = "DIALTONE_SPOOL_NO_ROOM";
 fn no_room() {
     let Some(disk) = std::env::var_os(NO_ROOM) else { return };
     let (dir, others) = (Path::new(&disk).join("spool"), Path::new(&disk).join("others"));
-    let limits = Limits { quota: 46_000, segment: 4096 };
+    let limits = Limits { quota: 46_000, reserve: 0, ..SMALL };
     let (mut spool, _) = Spool::open_within(&dir, limits).unwrap();
     // A segment of a state alone, and one of which more is to be kept than the first takes.
     spool.append(&[state(4096)]).unwrap();
