@@ -105,3 +105,20 @@ impl From<AuthorityError> for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_to_whoever_wants_something_stored() {
+        let full = || StoreError::DiskFull { path: "/var/lib/dialtone-controller/store".into() };
+        for status in [Status::from(RegistryError::Store(full())), Status::from(EvidenceLogError::Store(full()))] {
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            let said = status.message();
+            assert!(said.contains("no space left") && said.contains("/var/lib/dialtone-controller/store"), "{said}");
+        }
+    }
+}

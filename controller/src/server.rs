@@ -159,6 +159,13 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     for snapshot in &report.removed_snapshots {
         warn!(path = %snapshot.display(), "removed a half-written snapshot of the store");
     }
+    if report.full {
+        error!(
+            store = %config.store_dir().display(),
+            "the disk is full: what is stored is served; evidence, tokens and revocations are refused once what little is left \
+             is used up. Free some: the controller goes on by itself"
+        );
+    }
     if let Some(quarantined) = &report.quarantined {
         error!(
             path = %quarantined.display(),

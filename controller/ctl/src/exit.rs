@@ -138,5 +138,11 @@ mod tests {
         );
         assert_eq!(Failure::dial("a b", DialError::Address("a b".into())).exit, Exit::Usage);
         assert_eq!(Failure::call("c:7443", &Status::permission_denied("needs admin")).exit, Exit::Controller);
+        let full = Failure::call("c:7443", &Status::resource_exhausted("no space left for the store"));
+        assert_eq!(full.exit, Exit::Controller);
+        assert_eq!(
+            format!("{:#}", full.error),
+            "controller c:7443: the controller refused: no space left for the store"
+        );
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{OpenReport, StoreError};
+use crate::{OpenReport, StoreError, ballast};
 
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Two segments of sled's file.
@@ -27,25 +27,35 @@ pub(crate) fn open(directory: &Path) -> Result<(sled::Db, OpenReport), StoreErro
     fs::create_dir_all(directory).map_err(engine)?;
     let mut report = OpenReport {
         removed_snapshots: remove_snapshots(directory, ".generating").map_err(engine)?,
-        quarantined: None,
+        ..OpenReport::default()
     };
-    match try_open(directory) {
-        Err(Attempt::Damaged(_)) => {}
-        other => return other.map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory)),
+    let mut opened = open_with_ballast(directory);
+    if let Err(Attempt::Damaged(_)) = opened {
+        report.removed_snapshots.extend(remove_snapshots(directory, "").map_err(engine)?);
+        opened = open_with_ballast(directory);
     }
-    report.removed_snapshots.extend(remove_snapshots(directory, "").map_err(engine)?);
-    match try_open(directory) {
-        Err(Attempt::Damaged(_)) => {}
-        other => return other.map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory)),
+    if let Err(Attempt::Damaged(_)) = opened {
+        report.quarantined = Some(quarantine(directory).map_err(engine)?);
+        opened = open_with_ballast(directory);
     }
-    report.quarantined = Some(quarantine(directory).map_err(engine)?);
-    try_open(directory).map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory))
+    report.full = !ballast::keep(directory);
+    opened.map(|db| (db, report)).map_err(|attempt| attempt.into_error(directory))
+}
+
+/// On a full disk, in the space that is kept for that.
+fn open_with_ballast(directory: &Path) -> Result<sled::Db, Attempt> {
+    match try_open(directory) {
+        Err(Attempt::Io(error)) if is_full(&error) && ballast::release(directory) => try_open(directory),
+        other => other,
+    }
 }
 
 /// Opens the engine once more after a failed write. Never moves anything aside: the store was good when the process began.
 pub(crate) fn open_again(directory: &Path) -> Result<sled::Db, StoreError> {
     remove_snapshots(directory, ".generating").map_err(|source| io_error(directory, source))?;
-    try_open(directory).map_err(|attempt| attempt.into_error(directory))
+    let opened = open_with_ballast(directory).map_err(|attempt| attempt.into_error(directory));
+    ballast::keep(directory);
+    opened
 }
 
 /// An error unless there is room for the engine to begin a new file segment.
@@ -127,10 +137,11 @@ fn quarantine(directory: &Path) -> io::Result<PathBuf> {
 /// Tells a full disk from other failures.
 pub(crate) fn io_error(directory: &Path, source: io::Error) -> StoreError {
     let path = directory.to_owned();
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path },
-        _ => StoreError::Engine { path, source },
-    }
+    if is_full(&source) { StoreError::DiskFull { path } } else { StoreError::Engine { path, source } }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// As [`io_error`], for what sled says.

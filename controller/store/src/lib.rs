@@ -4,6 +4,7 @@
 //! transaction across partitions, so a distributed engine can stand behind [`Store`] as well as [`SledStore`] does.
 //! Only this crate names sled.
 
+mod ballast;
 mod durable;
 mod export;
 mod guards;
@@ -150,4 +151,6 @@ pub struct OpenReport {
     pub removed_snapshots: Vec<PathBuf>,
     /// Where a store that could not be opened was moved; the store is now empty and its history is there.
     pub quarantined: Option<PathBuf>,
+    /// The disk is full, or nearly: what is stored can be read, and commits fail until there is space.
+    pub full: bool,
 }

@@ -209,17 +209,61 @@ fn full_disk() {
     assert_eq!(kept.len(), usize::try_from(refused).unwrap() + 1);
 }
 
+const FULL_AT_START: &str = "DIALTONE_STORE_FULL_AT_START";
+
+/// The child of the test below, on a file system of a few megabytes. Does nothing as a test of its own.
 #[test]
-fn a_full_disk_confirms_nothing_and_is_got_over_without_a_restart() {
-    let directory = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=5m tmpfs \"$0\" && exec \"$1\" --exact tests::full_disk --nocapture";
+fn full_at_start() {
+    let Some(disk) = std::env::var_os(FULL_AT_START) else { return };
+    let (directory, filler) = (Path::new(&disk).join("store"), Path::new(&disk).join("filler"));
+    let put =
+        |store: &SledStore, n: u32| store.commit("n", &Batch::default().put(format!("log/{n:08}"), vec![7; 8000]));
+    let store = open(&directory);
+    (0..100).for_each(|n| put(&store, n).unwrap());
+    drop(store);
+    // More than once: what the first start took of the disk does not keep the next one from starting.
+    for _ in 0..3 {
+        fs::OpenOptions::new().create(true).append(true).open(&filler).unwrap().write_all(&[0; 64 << 20]).unwrap_err();
+        let (store, report) = SledStore::open(&directory).unwrap();
+        assert_eq!((report.full, report.quarantined), (true, None));
+        let kept = scan_prefix(&store, "n", "log/", Order::Ascending, usize::MAX).unwrap();
+        assert_eq!((kept.len(), store.damaged()), (100, 0));
+    }
+    let (store, _) = SledStore::open(&directory).unwrap();
+    let refused = (100..1000).find_map(|n| put(&store, n).err()).unwrap();
+    assert!(matches!(refused, StoreError::DiskFull { .. }), "{refused:?}");
+    assert!(refused.to_string().contains(directory.to_str().unwrap()), "{refused}");
+    let before = scan_prefix(&store, "n", "log/", Order::Ascending, usize::MAX).unwrap().len();
+    assert!(before >= 100, "{before} are there while nothing can be written");
+    fs::remove_file(&filler).unwrap();
+    put(&store, 5000).unwrap();
+    drop(store);
+    let (store, report) = SledStore::open(&directory).unwrap();
+    assert!(!report.full);
+    assert!(store.get("n", "log/00005000").unwrap().is_some() && store.get("n", "log/00000099").unwrap().is_some());
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk_and_serves_what_it_has() {
+    on_small_disk("tests::full_at_start", FULL_AT_START, "12m");
+}
+
+/// Runs one of the tests here as root of a namespace of its own, with a file system of this size that the variable names.
+fn on_small_disk(test: &str, variable: &str, size: &str) {
+    let disk = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=\"$2\" tmpfs \"$0\" && exec \"$1\" --exact \"$3\" --nocapture";
     let output = Command::new("unshare")
         .args(["--map-root-user", "--mount", "sh", "-c", script])
-        .arg(directory.path())
-        .arg(std::env::current_exe().unwrap())
-        .env(FULL_DISK, directory.path())
+        .args([disk.path(), &std::env::current_exe().unwrap()])
+        .args([size, test])
+        .env(variable, disk.path())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn a_full_disk_confirms_nothing_and_is_got_over_without_a_restart() {
+    on_small_disk("tests::full_disk", FULL_DISK, "9m");
 }
