@@ -24,3 +24,18 @@ pub(crate) fn other(message: String) -> Failure {
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(value).map_err(|error| other(format!("cannot be written as JSON: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_said_is_told_with_what_was_read() {
+        let told = |kind| of_io("/etc/elasticsearch/elasticsearch.yml", &io::Error::from(kind));
+        let denied = told(ErrorKind::PermissionDenied);
+        assert_eq!(denied.reason, FailureReason::Denied);
+        assert_eq!(denied.message, "/etc/elasticsearch/elasticsearch.yml: permission denied");
+        assert_eq!(told(ErrorKind::NotFound).reason, FailureReason::Missing);
+        assert_eq!(told(ErrorKind::IsADirectory).reason, FailureReason::Other);
+    }
+}

@@ -128,6 +128,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_huge_file_only_the_cap_is_read() {
+        let (dir, root) = host();
+        // Without blocks on the disk, and more than any reader could hold.
+        fs::File::create(dir.path().join("huge")).unwrap().set_len(1 << 40).unwrap();
+        for read in [whole(&root, "/huge", 100), tail(&root, "/huge", 100)] {
+            let file: FileRead = parsed(read);
+            assert_eq!((file.size, file.cut), (1 << 40, true));
+            assert!(file.text.len() <= 100);
+        }
+    }
+
+    #[test]
     fn a_tail_begins_at_a_line() {
         let (dir, root) = host();
         fs::write(dir.path().join("log"), "first\nsecond\nthird\n").unwrap();

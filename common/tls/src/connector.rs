@@ -47,7 +47,9 @@ async fn connect_tcp(address: &str) -> Result<TcpStream, DialError> {
     let resolved = timeout(TIMEOUT, lookup_host(address))
         .await
         .map_err(|_| unresolved("the resolver did not answer in time".to_owned()))?
-        .map_err(|error| unresolved(error.to_string()))?;
+        .map_err(|error| {
+            unresolved(error.to_string().trim_start_matches("failed to lookup address information: ").to_owned())
+        })?;
     let mut last = unresolved("it has no address".to_owned());
     for candidate in resolved {
         let result = timeout(TIMEOUT, TcpStream::connect(candidate))

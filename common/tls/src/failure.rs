@@ -25,7 +25,7 @@ pub enum DialError {
     #[error("{0:?} is not an address of a controller: give HOST or HOST:PORT")]
     Address(String),
     /// The name has no address.
-    #[error("the name {host:?} does not resolve: {message}")]
+    #[error("the name {host:?} does not resolve on this machine: {message}; see what `getent ahosts {host}` says")]
     Unresolved {
         /// The name.
         host: String,

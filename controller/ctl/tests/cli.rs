@@ -190,6 +190,21 @@ async fn a_wrong_pin_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_is_told_and_leaves_nothing_behind() {
+    const WANTED: &str = "this token is not known, or it was used already: tokens work once; ask for a new one";
+    let running = Running::start().await;
+    let home = Home::new();
+    let login = home.run(&["login", &running.address(), "--token", "wrong", "--ca-pin", &running.pin]).await;
+    assert_eq!((login.code, login.out.as_str()), (4, ""), "{login:?}");
+    assert!(login.err.contains(&running.address()) && login.err.contains(WANTED), "{login:?}");
+    assert!(walk(home.path()).is_empty());
+
+    let (pin, node) = (running.pin.parse().unwrap(), "es-1".parse().unwrap());
+    let join = agent::enroll::join(&running.address(), "wrong", pin, &node).await.err().unwrap().to_string();
+    assert_eq!(join, format!("the controller refused: {WANTED}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_controller_that_cannot_be_used_is_exit_4_with_what_to_do() {
     let (_socket, port) = closed();
     let address = format!("127.0.0.1:{port}");
@@ -200,6 +215,11 @@ async fn a_controller_that_cannot_be_used_is_exit_4_with_what_to_do() {
     let login = home.run(&["login", &address, "--token", "x", "--ca-pin", &format!("sha256:{}", "0".repeat(64))]).await;
     assert_eq!(login.code, 4, "{login:?}");
     assert!(login.err.contains("refused the connection"), "{login:?}");
+    let pin = format!("sha256:{}", "0".repeat(64));
+    let nameless = home.run(&["login", "controller.invalid", "--token", "x", "--ca-pin", &pin]).await;
+    assert_eq!(nameless.code, 4, "{nameless:?}");
+    assert!(nameless.err.contains("does not resolve"), "{nameless:?}");
+    assert!(nameless.err.contains("getent ahosts controller.invalid"), "{nameless:?}");
     let none = home.run(&["token", "create"]).await;
     assert_eq!(none.code, 4, "{none:?}");
     assert!(none.err.contains("no controller is configured"), "{none:?}");

@@ -278,6 +278,35 @@ fn hostile_text_reaches_no_sentence_unescaped() {
     }
 }
 
+/// Every string of a JSON value.
+fn strings(value: &serde_json::Value) -> Vec<&str> {
+    match value {
+        serde_json::Value::String(text) => vec![text],
+        serde_json::Value::Array(items) => items.iter().flat_map(strings).collect(),
+        serde_json::Value::Object(fields) => fields.values().flat_map(strings).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_hostile_line_of_the_journal_acts_on_nothing_that_shows_it() {
+    let line = "java.net.BindException: Address already in use\u{1b}]0;owned\u{7}\u{1b}[2J\r\u{9b}31m\u{202e}\u{200b}";
+    let node = Node::new()
+        .starting(FAILED_AT.plus_millis(-5000))
+        .stderr(FAILED_AT.plus_millis(-100), line)
+        .failed(FAILED_AT, 1);
+    let log: Vec<Change> =
+        node.evidence().iter().flat_map(|held| controller_correlate::changes::between(None, held)).collect();
+    let diagnosis = diagnose(&picture(node, vec![probe(Symptom::Refused)]));
+    assert_eq!(diagnosis.verdict.cause.as_str(), "port-taken", "{:#?}", diagnosis.verdict);
+    assert!(diagnosis.evidence.iter().any(|cited| cited.excerpt.contains("\\u{1b}[2J")), "{:#?}", diagnosis.evidence);
+    for shown in [serde_json::to_value(&diagnosis).unwrap(), serde_json::to_value(&log).unwrap()] {
+        for text in strings(&shown) {
+            assert_eq!(common_model::text::printable(text), text);
+        }
+    }
+}
+
 #[test]
 fn a_source_that_could_not_be_read_is_a_gap_not_an_absence() {
     use common_evidence::collectors::sockets::Sockets;

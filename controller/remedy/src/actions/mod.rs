@@ -29,6 +29,7 @@ registry! {
     firewall_allow,
     service,
     client_url,
+    name_lookup,
 }
 
 #[cfg(test)]

@@ -106,3 +106,16 @@ fn a_cut_or_unreadable_file_is_not_judged() {
     assert_eq!(denied.unreadable.as_deref(), Some("permission denied"));
     assert!(!EngineConfig::parse(b"\xff{", "", 1).problems.is_empty());
 }
+
+#[test]
+fn binary_is_a_fault_and_never_a_setting() {
+    for bytes in
+        [&b"\x7fELF\x02\x01\x01\0\0\0"[..], b"\0\0\0\0", b"cluster.name: a\0b\n", b"\xff\xfe\x00n", b"\x1f\x8b\x08\0\0"]
+    {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let file = FileRead { path: "/e.yml".to_owned(), size: bytes.len() as u64, text, ..FileRead::default() };
+        let raw = (COLLECTOR.redact)(serde_json::to_vec(&file).unwrap());
+        let config = EngineConfig::parse(&raw, "", 1).value;
+        assert!(config.fatal.is_some(), "{bytes:?}: {config:?}");
+    }
+}

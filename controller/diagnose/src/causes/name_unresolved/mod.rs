@@ -18,6 +18,10 @@ pub static CAUSE: Cause = Cause {
     rule,
 };
 
+/// What the C libraries and our own probe say when no name server could be asked: then nothing is known of the name.
+const SILENCE: [&str; 4] =
+    ["Temporary failure in name resolution", "Try again", "no answer from the resolver", "the resolver did not answer"];
+
 fn rule(case: &Case<'_>) -> Finding {
     let host = &case.picture.endpoint.host;
     if case.picture.endpoint.address().is_some() {
@@ -39,13 +43,18 @@ fn rule(case: &Case<'_>) -> Finding {
         }
     };
     let place = probe.map_or("the vantage", |probe| vantage(&probe.vantage));
-    let sentence = format!("{host} does not resolve on {place}: {}.", cite::shown(&says).trim_end_matches('.'));
+    let says = cite::shown(says.trim_start_matches(&format!("resolve {host}: ")).trim_end_matches('.'));
+    let answered = !SILENCE.iter().any(|words| says.contains(words));
+    let sentence = match answered {
+        true => format!("{host} does not resolve on {place}: {says}."),
+        false => format!("{host} does not resolve on {place}: no name server answers there ({says})."),
+    };
     Finding::supported(Support {
         certainty: if case.wire.deciding().is_some() { Certainty::Certain } else { Certainty::Likely },
         blocks: Blocks::Now,
         node: None,
         sentence: sentence.clone(),
-        detail: json!({ "host": host }),
+        detail: json!({ "host": host, "answered": answered }),
         chain: vec![Step::new("name-unresolved", sentence, probe.map(cite::probe).unwrap_or_default())],
         change: None,
         missing: Vec::new(),
@@ -81,6 +90,19 @@ mod tests {
             "{verdict:#?}"
         );
         assert_eq!(verdict.sentence, "es-9.example.org does not resolve on the controller: Name or service not known.");
+    }
+
+    #[test]
+    fn tells_a_silent_resolver_from_an_unknown_name() {
+        let mut picture = unresolved();
+        picture.probes[0].message = "resolve es-9.example.org: Temporary failure in name resolution".to_owned();
+        let verdict = crate::diagnose(&picture).verdict;
+        assert_eq!(
+            verdict.sentence,
+            "es-9.example.org does not resolve on the controller: no name server answers there (Temporary failure in \
+             name resolution)."
+        );
+        assert_eq!(verdict.detail["answered"], false);
     }
 
     #[test]
