@@ -4,7 +4,6 @@
 //! healthy, or the node is thrown away.
 
 use std::ops::Deref;
-use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,9 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use system_tests::lab::engine::Scheme;
-use system_tests::lab::{Engine, Host, client};
+use system_tests::lab::{Engine, Host, Output};
 use system_tests::packages;
-use tempfile::TempDir;
+
+use crate::product::{self, Laptop};
 
 /// How long the agent and the controller may take to see what a test did. Far more than they need.
 const SEEN: Duration = Duration::from_secs(30);
@@ -22,10 +22,7 @@ const SEEN: Duration = Duration::from_secs(30);
 pub(crate) struct Fleet {
     pub(crate) controller: Host,
     pin: String,
-    /// Home directory of the operator, outside the hosts.
-    home: TempDir,
-    /// The `dialtone` command of the package under test, unpacked for the machine that is no lab host.
-    command: TempDir,
+    laptop: Laptop,
 }
 
 /// The fleet of this run.
@@ -40,52 +37,15 @@ impl Fleet {
         for package in ["dialtone-controller", "dialtone"] {
             controller.install_deb(&packages::deb(package)?)?;
         }
-        let address = controller.ip().to_string();
-        let init = controller.check(&[
-            "dialtone-controller",
-            "init",
-            "--san",
-            &format!("controller,{address}"),
-            "-o",
-            "json",
-        ])?;
-        let pin = text(&serde_json::from_str(&init)?, "ca_pin")?;
-        controller.check(&["systemctl", "enable", "--now", "dialtone-controller"])?;
-
-        let command = TempDir::new()?;
-        let unpack = std::process::Command::new("dpkg-deb")
-            .arg("-x")
-            .args([packages::deb("dialtone")?.as_path(), command.path()])
-            .status()?;
-        anyhow::ensure!(unpack.success(), "the package dialtone cannot be unpacked");
-        let fleet = Self { controller, pin, home: TempDir::new()?, command };
-        let added = fleet.controller.check(&[
-            "dialtone-controller",
-            "operator",
-            "add",
-            "alice",
-            "--role",
-            "admin",
-            "-o",
-            "json",
-        ])?;
-        let token = text(&serde_json::from_str(&added)?, "token")?;
-        let address = format!("{}:7443", fleet.controller.ip());
-        fleet.dialtone(&["login", &address, "--token", &token, "--ca-pin", &fleet.pin])?.ok()?;
-        Ok(fleet)
+        let pin = product::start_controller(&controller, &format!("controller,{}", controller.ip()))?;
+        let laptop = Laptop::new()?;
+        laptop.login(&controller, &pin, "alice", "admin")?;
+        Ok(Self { controller, pin, laptop })
     }
 
     /// Runs `dialtone` as the operator, outside the hosts.
-    pub(crate) fn dialtone(&self, arguments: &[&str]) -> Result<system_tests::lab::Output> {
-        let program = self.command.path().join("usr/bin/dialtone");
-        let mut command = client()?.command("timeout");
-        command.arg("60").arg(program).args(arguments).env("HOME", self.home.path()).env_remove("XDG_CONFIG_HOME");
-        let output = command.stdin(Stdio::null()).output()?;
-        Ok(system_tests::lab::Output {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+    pub(crate) fn dialtone(&self, arguments: &[&str]) -> Result<Output> {
+        self.laptop.dialtone(arguments)
     }
 
     /// Diagnoses an endpoint from outside.
@@ -118,18 +78,9 @@ impl Fleet {
     pub(crate) fn join(&self, host: &Host) -> Result<()> {
         host.install_deb(&packages::deb("dialtone-agent")?)?;
         // A host that replaces one a failed test spoilt takes over its name, which only a token that says so allows.
-        let create = ["dialtone-controller", "token", "create", "--node", host.name(), "-o", "json"];
-        let made = self.controller.check(&create)?;
-        let token = text(&serde_json::from_str(&made)?, "token")?;
-        let address = format!("{}:7443", self.controller.ip());
-        host.check(&["dialtone-agent", "join", &address, "--token", &token, "--ca-pin", &self.pin])?;
-        host.check(&["systemctl", "enable", "--now", "dialtone-agent"])?;
+        product::join(&self.controller, host, &self.pin, &["--node", host.name()])?;
         Ok(())
     }
-}
-
-fn text(json: &Value, key: &str) -> Result<String> {
-    json[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {json}"))
 }
 
 /// A node with an engine that answers and an agent that has joined; nobody else's until this is dropped.

@@ -6,3 +6,4 @@ mod causes;
 mod fleet;
 mod install;
 mod lab_works;
+mod product;
