@@ -5,7 +5,7 @@
 //!
 //! | module | reads |
 //! |---|---|
-//! | `file` | files, their ends, directories of files |
+//! | `file`, `links` | files, their ends, directories of files; which links on the way are followed |
 //! | `command` | what programs of the allow-list print |
 //! | `sockets`, `owners`, `interfaces` | netlink, and who holds a socket |
 //! | `proc`, `processes`, `sysctls`, `host` | `/proc` and `/sys` |
@@ -21,6 +21,7 @@ mod file;
 mod host;
 mod interfaces;
 mod journal;
+mod links;
 mod names;
 mod netlink;
 mod owners;

@@ -67,7 +67,7 @@ pub(crate) fn status(root: &Root, pid: u32) -> io::Result<Status> {
 
 /// Command line; empty for kernel threads.
 pub(crate) fn command(root: &Root, pid: u32) -> io::Result<Vec<String>> {
-    let (bytes, _) = root.read(&format!("/proc/{pid}/cmdline"), COMMAND_CAP)?;
+    let bytes = root.system(&format!("/proc/{pid}/cmdline"), COMMAND_CAP)?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_end_matches('\0');
     Ok(if text.is_empty() { Vec::new() } else { text.split('\0').map(str::to_owned).collect() })

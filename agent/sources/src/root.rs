@@ -3,12 +3,17 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Dir, OFlags};
+
+use crate::links;
 
 /// Bytes read of a file in `/proc` or `/sys`.
 const KERNEL_FILE_CAP: usize = 256 * 1024;
+
+/// How files are opened.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
 /// Where the host's absolute paths begin.
 #[derive(Debug, Clone)]
@@ -25,9 +30,9 @@ impl Root {
     }
 
     /// Opens a regular file. Never waits for a pipe's other end and never takes a terminal; anything but a regular file is
-    /// refused.
+    /// refused, and so is one that somebody's link leads to who could not read it.
     pub(crate) fn open(&self, path: &str) -> io::Result<(File, Metadata)> {
-        open_regular(&self.at(path))
+        regular(links::open(&self.0, path, READ)?.into())
     }
 
     /// The first `cap` bytes of a regular file, and whether there were more.
@@ -36,26 +41,34 @@ impl Root {
         read_capped(file, cap)
     }
 
-    /// A small file of the kernel as text, without the final newline.
+    /// The first `cap` bytes of a file of the kernel or the system, whose path nobody else chose and where the links are the
+    /// kernel's own.
+    pub(crate) fn system(&self, path: &str, cap: usize) -> io::Result<Vec<u8>> {
+        let (file, _) = regular(OpenOptions::new().read(true).custom_flags(READ.bits() as i32).open(self.at(path))?)?;
+        Ok(read_capped(file, cap)?.0)
+    }
+
+    /// A small one as text, without the final newline.
     pub(crate) fn text(&self, path: &str) -> io::Result<String> {
-        let (bytes, _) = self.read(path, KERNEL_FILE_CAP)?;
+        let bytes = self.system(path, KERNEL_FILE_CAP)?;
         Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
 
-    /// Names of a directory's entries, in order.
+    /// Names of a directory's entries, in order; links are followed as by [`Root::open`].
     pub(crate) fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let directory = links::open(&self.0, path, READ | OFlags::DIRECTORY)?;
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(self.at(path))? {
-            names.extend(entry?.file_name().into_string().ok());
+        for entry in Dir::new(directory)? {
+            let entry = entry?;
+            names
+                .extend(entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
         }
         names.sort_unstable();
         Ok(names)
     }
 }
 
-fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
-    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+fn regular(file: File) -> io::Result<(File, Metadata)> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
