@@ -135,7 +135,8 @@ impl Node {
 
     fn body<T: Evidence>(mut self, subject: &str, taken_at: Timestamp, body: Body) -> Self {
         let kind: Kind = T::KIND.parse().unwrap_or_else(|_| unreachable!("a valid kind"));
-        let class = class_of(&kind);
+        // Lines of the journal are events; that it cannot be read is a state.
+        let class = if matches!(body, Body::Raw(_)) { class_of(&kind) } else { common_model::Class::State };
         if class == common_model::Class::State {
             self.picture.evidence.retain(|held| held.kind != kind || held.subject != subject);
         }
