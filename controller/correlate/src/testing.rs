@@ -68,7 +68,8 @@ impl Node {
 
     /// A node with an address and an agent, on which no engine has been looked for.
     pub fn bare() -> Self {
-        let agent = AgentState { online: true, last_seen: Some(AT), confirmed_at: Some(AT), clock_offset_ms: 0 };
+        let agent =
+            AgentState { online: true, last_seen: Some(AT), confirmed_at: Some(AT), clock_offset_ms: 0, late: false };
         let name = "es-1".parse().unwrap_or_else(|_| unreachable!("a valid name"));
         let node = Self { picture: NodePicture { name, agent, evidence: Vec::new(), changes: Vec::new() }, seq: 0 };
         let held = |interface: &str, address: &str, prefix| InterfaceAddress {
@@ -105,7 +106,13 @@ impl Node {
     /// The agent was last heard this many milliseconds before [`AT`] and is gone.
     pub fn offline_for(mut self, millis: i64) -> Self {
         let heard = Some(AT.plus_millis(-millis));
-        self.picture.agent = AgentState { online: false, last_seen: heard, confirmed_at: heard, clock_offset_ms: 0 };
+        self.picture.agent = AgentState { online: false, last_seen: heard, confirmed_at: heard, ..self.picture.agent };
+        self
+    }
+
+    /// The agent had not read everything again.
+    pub fn late(mut self) -> Self {
+        self.picture.agent.late = true;
         self
     }
 

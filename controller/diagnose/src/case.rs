@@ -160,6 +160,20 @@ impl<'a> Case<'a> {
         Some(missing(what, format!("on {}: sudo journalctl --since -1h", node.name)))
     }
 
+    /// That the node's agent still reads what there is now; none when it has answered.
+    pub fn still_reading(&self) -> Option<MissingEvidence> {
+        let node = self.node().filter(|node| node.agent.online && node.agent.late)?;
+        let as_of = node.agent.confirmed_at.map(|at| format!(", which is as of {}", cite::time(at, self.picture.at)));
+        Some(missing(
+            format!(
+                "what {} reads at this moment: its agent did not finish in time, and this rests on what it sent before{}",
+                node.name,
+                as_of.unwrap_or_default()
+            ),
+            "ask again; if it stays so, raise refresh_ms in /etc/dialtone/controller.yaml",
+        ))
+    }
+
     /// The listener of the HTTP ports of the engine; what is missing when that cannot be told.
     pub fn http_listeners<'e>(&self, engine: &'e EngineView) -> Result<Vec<&'e Listener>, Vec<MissingEvidence>> {
         let node = &engine.node;
