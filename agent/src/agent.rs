@@ -79,7 +79,8 @@ impl Agent {
         let queue = open(config.state_dir.join("spool"), config.spool_quota).await?;
         let (refresh, wishes) = mpsc::channel(16);
         let (units_sender, units) = mpsc::channel(16);
-        let (engines, engines_found) = watch::channel(Vec::new());
+        let (engines, engines_found) = watch::channel(None);
+        let (journal, asked) = journal::handle(journal::LIMIT);
         let (confirmed_sender, confirmed) = watch::channel(0);
         let (connected_sender, connected) = watch::channel(false);
         let (pulse_sender, pulse) = watch::channel(0);
@@ -87,6 +88,7 @@ impl Agent {
         let survey = Survey::new(survey::Wiring {
             node: config.node.clone(),
             reader,
+            journal,
             queue: queue.clone(),
             wishes,
             units,
@@ -99,7 +101,9 @@ impl Agent {
             queue: queue.clone(),
             engines: engines_found,
             units: units_sender,
+            asked,
             place_file: config.state_dir.join("journal.json"),
+            journal: Box::new(journal::Journalctl),
         });
         let stop = CancellationToken::new();
         let uplink = uplink::run(Uplink {

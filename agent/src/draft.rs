@@ -34,6 +34,7 @@ pub(crate) fn redacted(collector: &Collector, read: Result<Vec<u8>, Failure>) ->
 pub(crate) fn envelope(
     node: &NodeName,
     collector: &Collector,
+    class: Class,
     subject: String,
     taken_at: Timestamp,
     body: Body,
@@ -43,11 +44,11 @@ pub(crate) fn envelope(
         incarnation: Incarnation(0),
         seq: 0,
         kind: collector.kind.parse()?,
-        class: collector.class,
+        class,
         schema: collector.schema,
         subject,
         taken_at,
         body,
     };
-    Ok((collector.class, envelope.into()))
+    Ok((class, envelope.into()))
 }

@@ -70,8 +70,10 @@ struct Job {
     fingerprint: Option<Fingerprint>,
     appended: Option<Digest>,
     allowance: Allowance,
-    /// Refreshes that wait for a read that began after them.
-    refreshes: BTreeSet<u64>,
+    /// Refreshes that wait for a read that begins after them.
+    waiting: BTreeSet<u64>,
+    /// Refreshes that the read under way answers, or the one that has just ended.
+    answering: BTreeSet<u64>,
 }
 
 impl Jobs {
@@ -82,15 +84,13 @@ impl Jobs {
         for collector in ALL {
             let triggers = (collector.triggers)(engines);
             for (subject, source) in (collector.sources)(engines) {
-                if !matches!(source, Source::Journal { .. }) {
-                    wanted.insert((collector.kind, subject), (source, triggers.clone()));
-                }
+                wanted.insert((collector.kind, subject), (source, triggers.clone()));
             }
         }
         let gone = self.jobs.extract_if(.., |key, _| !wanted.contains_key(key));
         let gone = gone.filter(|(_, job)| job.appended.is_some()).map(|(key, _)| key).collect();
         // A new read is waited for by everyone who waits for the one that showed it.
-        let refreshes: BTreeSet<u64> = self.jobs.values().flat_map(|job| job.refreshes.iter().copied()).collect();
+        let refreshes = self.open_refreshes();
         for (key, (source, triggers)) in wanted {
             let job = self.jobs.entry(key).or_insert_with(|| Job::new(source.clone(), refreshes.clone(), now));
             job.triggers = triggers;
@@ -98,6 +98,7 @@ impl Jobs {
                 job.source = source;
                 job.replaced = job.running;
                 job.fingerprint = None;
+                job.waiting.extend(&refreshes);
                 job.make_due(now);
             }
         }
@@ -132,7 +133,7 @@ impl Jobs {
     /// Everything is to be read again now, and whoever asked waits for it. What is being read is read once more after.
     pub(crate) fn refresh(&mut self, refresh: u64, now: Instant) {
         for job in self.jobs.values_mut() {
-            job.refreshes.insert(refresh);
+            job.waiting.insert(refresh);
             job.make_due(now);
         }
     }
@@ -154,6 +155,7 @@ impl Jobs {
             .map(|(key, job)| {
                 job.running = true;
                 job.started = Some(now);
+                job.answering.append(&mut job.waiting);
                 Task { key: key.clone(), source: job.source.clone(), known: job.fingerprint }
             })
             .collect();
@@ -173,6 +175,8 @@ impl Jobs {
         let counts = !std::mem::take(&mut job.replaced);
         if counts {
             job.fingerprint = fingerprint;
+        } else {
+            job.waiting.append(&mut job.answering);
         }
         job.stale = std::mem::take(&mut job.again);
         if !job.stale {
@@ -201,18 +205,23 @@ impl Jobs {
     pub(crate) fn refused(&mut self, key: &Key, now: Instant) {
         if let Some(job) = self.jobs.get_mut(key) {
             job.fingerprint = None;
+            job.waiting.append(&mut job.answering);
             job.stale = true;
             job.due = now + RETRY;
         }
     }
 
-    /// Takes out the refreshes for which everything has been read and appended.
+    /// Takes out the refreshes for which everything has been read and appended. What something told since then to be read
+    /// once more is not waited for: an engine that writes all the time would keep everybody waiting.
     pub(crate) fn refreshed(&mut self, asked: &BTreeSet<u64>) -> Vec<u64> {
-        for job in self.jobs.values_mut().filter(|job| !job.running && !job.stale) {
-            job.refreshes.clear();
+        for job in self.jobs.values_mut().filter(|job| !job.running) {
+            job.answering.clear();
         }
-        let open: BTreeSet<u64> = self.jobs.values().flat_map(|job| job.refreshes.iter().copied()).collect();
-        asked.difference(&open).copied().collect()
+        asked.difference(&self.open_refreshes()).copied().collect()
+    }
+
+    fn open_refreshes(&self) -> BTreeSet<u64> {
+        self.jobs.values().flat_map(|job| job.waiting.union(&job.answering).copied()).collect()
     }
 
     /// True when everything has been read and appended since the last thing that told of a change.
@@ -235,7 +244,8 @@ impl Job {
             fingerprint: None,
             appended: None,
             allowance: Allowance { left: ALLOWANCE_BYTES, at: now, free_at: now },
-            refreshes,
+            waiting: refreshes,
+            answering: BTreeSet::new(),
         }
     }
 

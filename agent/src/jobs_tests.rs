@@ -52,7 +52,7 @@ fn everything_is_read_once_at_the_start_the_deciding_kinds_first() {
     jobs.sync(&[engine(&[1])], now);
     let tasks = jobs.start_due(now);
     assert_eq!(tasks[0].key.0, "sockets");
-    let every: BTreeSet<&str> = ALL.iter().map(|collector| collector.kind).filter(|kind| *kind != "journal").collect();
+    let every: BTreeSet<&str> = ALL.iter().map(|collector| collector.kind).collect();
     let missing: Vec<_> = every.difference(&kinds(&tasks)).copied().filter(|kind| *kind != "engine-log").collect();
     assert_eq!(missing, Vec::<&str>::new());
     assert!(jobs.start_due(now).is_empty(), "nothing is read twice at once");
@@ -112,6 +112,36 @@ fn a_refresh_includes_the_reads_of_an_engine_that_it_finds() {
     assert_eq!(jobs.refreshed(&BTreeSet::from([1])), Vec::<u64>::new());
     settle(&mut jobs, now);
     assert_eq!(jobs.refreshed(&BTreeSet::from([1])), vec![1]);
+}
+
+#[test]
+fn a_refresh_includes_the_reads_of_an_engine_that_turns_out_to_be_another_process() {
+    let (mut jobs, now) = settled();
+    let asked = BTreeSet::from([1]);
+    jobs.refresh(1, now);
+    let (engines, others): (Vec<Task>, Vec<Task>) = jobs.start_due(now).into_iter().partition(|t| t.key.0 == "engines");
+    for task in others {
+        jobs.finish(&task.key, None, now);
+    }
+    assert_eq!(jobs.refreshed(&asked), Vec::<u64>::new());
+    jobs.finish(&engines[0].key, None, now);
+    jobs.sync(&[engine(&[2])], now);
+    assert_eq!(jobs.refreshed(&asked), Vec::<u64>::new(), "the processes that were read are not the engine's");
+    assert!(settle(&mut jobs, now).iter().any(|key| key.0 == "processes"));
+    assert_eq!(jobs.refreshed(&asked), vec![1]);
+}
+
+#[test]
+fn an_engine_that_writes_all_the_time_holds_up_no_refresh() {
+    let (mut jobs, now) = settled();
+    jobs.refresh(1, now);
+    let tasks = jobs.start_due(now);
+    jobs.trigger(&Trigger::UnitJournal, Cause::Chatter, now);
+    for task in tasks {
+        jobs.finish(&task.key, None, now);
+    }
+    assert!(!jobs.is_settled());
+    assert_eq!(jobs.refreshed(&BTreeSet::from([1])), vec![1], "everything was read after it was asked for");
 }
 
 #[test]

@@ -39,7 +39,10 @@ impl Queue {
     pub async fn append(&self, envelopes: Vec<(Class, v1::Envelope)>) -> Result<Appended, SpoolError> {
         let record = |(class, envelope): (Class, v1::Envelope)| New { class, payload: envelope.encode_to_vec() };
         let records: Vec<New> = envelopes.into_iter().map(record).collect();
-        let appended = self.with(move |spool| spool.append(&records)).await;
+        let wake = Arc::clone(&self.appended);
+        // Who appends may be dropped while this is written; it is sent all the same.
+        let append = move |spool: &mut Spool| spool.append(&records).inspect(|_| wake.notify_one());
+        let appended = self.with(append).await;
         self.tell(&appended);
         let appended = appended?;
         if let Some(dropped) = appended.dropped {
@@ -52,7 +55,6 @@ impl Queue {
             );
             self.states_lost.fetch_or(dropped.states > 0, Ordering::Relaxed);
         }
-        self.appended.notify_one();
         Ok(appended)
     }
 
@@ -78,6 +80,17 @@ impl Queue {
     /// Names this life of the queue.
     pub fn incarnation(&self) -> Incarnation {
         self.lock().incarnation()
+    }
+
+    /// What is in it.
+    #[cfg(test)]
+    pub(crate) async fn queued(&self) -> Vec<v1::Envelope> {
+        let items = self.with(|spool| spool.read(0, usize::MAX)).await;
+        let records = items.into_iter().filter_map(|item| match item {
+            agent_spool::Item::Record { payload, .. } => Some(payload),
+            agent_spool::Item::Gap { .. } => None,
+        });
+        records.map(|payload| v1::Envelope::decode(payload.as_slice()).unwrap()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Spool> {

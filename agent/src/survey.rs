@@ -9,7 +9,7 @@ use agent_sources::{Directories, Fingerprint, Kernel, Reader, Reading};
 use common_evidence::collectors::engines::{self, Engines};
 use common_evidence::collectors::sockets;
 use common_evidence::engine::EngineRef;
-use common_evidence::{ALL, Collector, Evidence, Trigger};
+use common_evidence::{ALL, Collector, Evidence, Source, Trigger};
 use common_model::text::printable_line;
 use common_model::{Body, Class, Failure, FailureReason, NodeName, Timestamp};
 use futures::FutureExt;
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock;
 use crate::draft;
 use crate::jobs::{Cause, Digest, Jobs, Key, Task};
+use crate::journal;
 use crate::queue::Queue;
 use crate::uplink::RefreshRequest;
 
@@ -32,13 +33,14 @@ const CONFIRM: Duration = Duration::from_secs(5);
 pub(crate) struct Wiring {
     pub(crate) node: NodeName,
     pub(crate) reader: Reader,
+    pub(crate) journal: journal::Handle,
     pub(crate) queue: Queue,
     /// Wishes of the controller.
     pub(crate) wishes: mpsc::Receiver<RefreshRequest>,
     /// What the journal tells about units.
     pub(crate) units: mpsc::Receiver<Cause>,
-    /// Told the engines found.
-    pub(crate) engines: watch::Sender<Vec<EngineRef>>,
+    /// Told the engines found, once they were looked for.
+    pub(crate) engines: watch::Sender<Option<Vec<EngineRef>>>,
     /// Counts the times that everything was found to be as last sent.
     pub(crate) confirmed: watch::Sender<u64>,
     /// Changes for as long as the loop is alive, at least every few seconds.
@@ -94,7 +96,7 @@ impl Survey {
         confirm.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             for task in self.jobs.start_due(Instant::now()) {
-                self.reads.push(read(self.wiring.reader.clone(), task).boxed());
+                self.reads.push(read(self.wiring.reader.clone(), self.wiring.journal.clone(), task).boxed());
             }
             let due = self.jobs.next_due().map(tokio::time::Instant::from_std);
             tokio::select! {
@@ -182,8 +184,8 @@ impl Survey {
         }
         complain(&task.key, &body);
         let mut news: Vec<News> = Vec::new();
-        if let (Engines::KIND, Body::Raw(raw)) = (task.key.0, &body) {
-            news.extend(self.take_engines(raw, taken_at));
+        if task.key.0 == Engines::KIND {
+            news.extend(self.take_engines(&body, taken_at));
         }
         if task.key.0 == sockets::Sockets::KIND {
             // Whoever opened or closed a socket may be an engine that no unit tells about.
@@ -193,21 +195,26 @@ impl Survey {
         news
     }
 
-    /// Takes in the engines found; what is no longer read is told to be gone.
-    fn take_engines(&mut self, raw: &[u8], taken_at: Timestamp) -> Vec<News> {
-        let found = Engines::parse(raw, "", engines::COLLECTOR.schema).value.engines;
-        if found == self.jobs.engines() {
-            return Vec::new();
-        }
-        let gone = self.jobs.sync(&found, Instant::now());
+    /// Takes in the engines found; what is no longer read is told to be gone. Where they cannot be looked for, those known stay.
+    fn take_engines(&mut self, body: &Body, taken_at: Timestamp) -> Vec<News> {
+        let found = match body {
+            Body::Raw(raw) => Engines::parse(raw, "", engines::COLLECTOR.schema).value.engines,
+            Body::Failed(_) | Body::Gone => self.jobs.engines().to_vec(),
+        };
+        let gone = match found == self.jobs.engines() {
+            true => Vec::new(),
+            false => self.jobs.sync(&found, Instant::now()),
+        };
         self.watch();
-        self.wiring.engines.send_replace(found);
+        self.wiring.engines.send_if_modified(|known| known.replace(found.clone()) != Some(found));
         gone.into_iter().filter_map(|key| self.news(key, taken_at, Body::Gone)).collect()
     }
 
     fn news(&self, key: Key, taken_at: Timestamp, body: Body) -> Option<News> {
         let digest = self.digest(&body);
-        let envelope = draft::envelope(&self.wiring.node, collector_of(key.0)?, key.1.clone(), taken_at, body);
+        // Whether the journal can be read is a state, too; its lines are the events.
+        let envelope =
+            draft::envelope(&self.wiring.node, collector_of(key.0)?, Class::State, key.1.clone(), taken_at, body);
         let envelope =
             envelope.inspect_err(|error| tracing::error!(%error, "a collector is not named as kinds are")).ok()?;
         Some(News { key, digest, envelope })
@@ -244,9 +251,14 @@ fn collector_of(kind: &str) -> Option<&'static Collector> {
 }
 
 /// Reads and redacts, away from the loop: what is read may be large.
-async fn read(reader: Reader, task: Task) -> Outcome {
+async fn read(reader: Reader, journal: journal::Handle, task: Task) -> Outcome {
     let taken_at = clock::now();
     let begun = Instant::now();
+    if let Source::Journal { .. } = task.source {
+        // Its lines are queued by the task that reads it. What is told here is what keeps them back, or that nothing does.
+        let body = journal.up_to_now().await.map_or_else(Body::Failed, |()| Body::Gone);
+        return Outcome { task, taken_at, body: Some(body), fingerprint: None };
+    }
     let (read, fingerprint) = match reader.read(&task.source, task.known).await {
         Reading::Unchanged => (None, task.known),
         Reading::Read { body, fingerprint } => (Some(body), fingerprint),

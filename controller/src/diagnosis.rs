@@ -1,5 +1,6 @@
 //! One question: resolve, ask the agents concerned, probe, build the picture, judge.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
 use common_tls::server::PeerInfo;
 use controller_correlate::{Picture, Resolution};
 use futures::future::{join, join_all};
+use futures::stream::{FuturesUnordered, StreamExt};
 use proto::v1;
 use proto::v1::diagnose_question::Message;
 use tokio::sync::mpsc;
@@ -85,7 +87,7 @@ async fn answer(
 
     let caller = caller_probes(questions, request.caller_probes);
     let looking = look(core, &asked, &request, from_controller, replies);
-    let (caller, reports) = join(caller, looking).await;
+    let (caller, (reports, late)) = join(caller, looking).await;
     let caller = caller?;
 
     let client_error = Some(request.client_error.chars().take(MAX_CLIENT_ERROR).collect::<String>());
@@ -93,7 +95,7 @@ async fn answer(
     let alone = asked.len() == 1;
     for (asked, report) in asked.into_iter().zip(reports) {
         let mine = caller.iter().filter(|probe| asked.is_about(probe, alone)).cloned().collect();
-        let diagnosis = judge(core, asked, report, mine, client_error.clone(), started).await?;
+        let diagnosis = judge(core, asked, report, mine, client_error.clone(), &late, started).await?;
         let diagnosis_json = serde_json::to_vec(&diagnosis).map_err(|error| Status::internal(error.to_string()))?;
         send(replies, v1::diagnose_reply::Message::DiagnosisJson(diagnosis_json)).await?;
     }
@@ -147,20 +149,22 @@ async fn resolve(endpoint: &Endpoint) -> Vec<IpAddr> {
 }
 
 /// Asks the agents concerned to look again while the controller probes. Agents have the configured time, or more where they
-/// have just connected; where the probes take longer, they have as long.
+/// have just connected; where the probes take longer, they have as long. Gives the probes and the nodes whose agents did not
+/// make it in time.
 async fn look(
     core: &Arc<Core>,
     asked: &[Asked],
     request: &v1::DiagnoseRequest,
     from_controller: bool,
     replies: &Replies,
-) -> Vec<Option<ProbeReport>> {
+) -> (Vec<Option<ProbeReport>>, BTreeSet<NodeName>) {
     let wait = if request.refresh_ms == 0 { core.config.refresh_ms } else { request.refresh_ms };
     let wait = Duration::from_millis(u64::from(wait)).min(REFRESH_LIMIT);
+    let concerned = asked.iter().flat_map(|asked| asked.nodes.concerned.iter());
+    let mut late: BTreeSet<NodeName> = concerned.filter(|node| core.live.agent(node).is_some()).cloned().collect();
     let is_new = |node| core.live.agent(node).is_some_and(|agent| agent.state().confirmed_at.is_none());
-    let any_new = asked.iter().flat_map(|asked| &asked.nodes.concerned).any(is_new);
+    let any_new = late.iter().any(is_new);
     let deadline = Instant::now() + if any_new { wait.max(FIRST_READ_LIMIT) } else { wait };
-    let mut refresh = std::pin::pin!(refresh(core, asked, replies));
     let mut probes = std::pin::pin!(join_all(asked.iter().map(|asked| async {
         // "localhost" means the caller's machine, not ours.
         let foreign = asked.endpoint.is_loopback() && request.caller_probes;
@@ -170,28 +174,37 @@ async fn look(
         progress(replies, format!("probing {} from the controller", asked.endpoint)).await;
         Some(probe_endpoint(&asked.endpoint, CONTROLLER, &Limits::default()).await)
     })));
-    tokio::select! {
-        () = &mut refresh => probes.await,
-        reports = &mut probes => {
-            // Not in time: the evidence says how old it is.
-            drop(timeout_at(deadline, refresh).await);
-            reports
+    let reports = {
+        let mut refresh = std::pin::pin!(refresh(core, &mut late, replies));
+        tokio::select! {
+            () = &mut refresh => probes.await,
+            reports = &mut probes => {
+                // Who is not in time is said to be late.
+                drop(timeout_at(deadline, refresh).await);
+                reports
+            }
         }
+    };
+    for node in &late {
+        info!(%node, "the agent did not read its sources again in time");
     }
+    (reports, late)
 }
 
-async fn refresh(core: &Arc<Core>, asked: &[Asked], replies: &Replies) {
-    let mut nodes: Vec<&NodeName> = asked.iter().flat_map(|asked| &asked.nodes.concerned).collect();
-    nodes.sort();
-    nodes.dedup();
-    join_all(nodes.into_iter().map(|node| async move {
-        let Some(agent) = core.live.agent(node) else { return };
-        progress(replies, format!("{node} reads its sources again")).await;
-        if !agent.refresh(REFRESH_LIMIT).await {
-            info!(%node, "the agent did not read its sources again in time");
+/// Asks the agents of these nodes, and takes out those that have answered.
+async fn refresh(core: &Arc<Core>, late: &mut BTreeSet<NodeName>, replies: &Replies) {
+    let agents = late.iter().filter_map(|node| Some((node.clone(), core.live.agent(node)?)));
+    let mut asked: FuturesUnordered<_> = agents
+        .map(|(node, agent)| async move {
+            progress(replies, format!("{node} reads its sources again")).await;
+            agent.refresh(REFRESH_LIMIT).await.then_some(node)
+        })
+        .collect();
+    while let Some(answered) = asked.next().await {
+        if let Some(node) = answered {
+            late.remove(&node);
         }
-    }))
-    .await;
+    }
 }
 
 async fn caller_probes(questions: &mut Streaming<v1::DiagnoseQuestion>, expected: bool) -> Result<Vec<Probe>, Status> {
@@ -221,13 +234,15 @@ async fn judge(
     report: Option<ProbeReport>,
     caller: Vec<Probe>,
     client_error: Option<String>,
+    late: &BTreeSet<NodeName>,
     started: Instant,
 ) -> Result<Diagnosis, Status> {
-    let core = Arc::clone(core);
+    let (core, late) = (Arc::clone(core), late.clone());
     let mut diagnosis = blocking(move || {
         let Nodes { concerned, outlines: mut nodes, here } = asked.nodes;
         for name in concerned {
-            let picture = core.picture(&name)?;
+            let mut picture = core.picture(&name)?;
+            picture.agent.late = late.contains(&name);
             nodes.insert(name, picture);
         }
         let resolution = resolution(report.as_ref(), &caller);

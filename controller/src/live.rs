@@ -189,6 +189,7 @@ impl AgentStream {
             last_seen: clock.last_seen,
             confirmed_at: clock.confirmed_at,
             clock_offset_ms: clock.offset(),
+            late: false,
         }
     }
 

@@ -68,6 +68,7 @@ impl Core {
             last_seen: contact.last_seen,
             confirmed_at: contact.last_seen,
             clock_offset_ms: contact.clock_offset_ms,
+            late: false,
         })
     }
 }

@@ -16,6 +16,8 @@ use crate::failure::{of_io, other};
 const PAST_LINES: &str = "2000";
 /// A longer line is passed over and said to be missing.
 const LINE_CAP: usize = 256 * 1024;
+/// journalctl may look through many files for the next line that matches, but not for longer than this.
+const SILENCE: Duration = Duration::from_secs(30);
 /// The fields that are used, beside those journalctl always gives (cursor, times, boot).
 const FIELDS: &str = "MESSAGE,MESSAGE_ID,PRIORITY,_COMM,_PID,_UID,_SYSTEMD_UNIT,UNIT,OBJECT_SYSTEMD_UNIT,SYSLOG_IDENTIFIER,\
                       UNIT_RESULT,EXIT_CODE,EXIT_STATUS,JOB_RESULT,JOB_TYPE,CODE_FUNC";
@@ -44,52 +46,91 @@ pub struct JournalEntry {
     pub from_systemd: bool,
 }
 
-/// A running `journalctl --follow`. Ends with it when dropped.
+/// A running `journalctl`. Ends with it when dropped.
 #[derive(Debug)]
-pub struct Follower {
+pub struct JournalLines {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     complaints: Option<ChildStderr>,
+    /// The line it begins behind, which is printed again.
+    behind: Option<String>,
+    follows: bool,
 }
 
-impl Follower {
-    /// Starts following the lines that match.
+impl JournalLines {
+    /// The lines that match, up to now: what journald has written, without the delay that [`JournalLines::following`] has.
     ///
     /// # Errors
-    /// When journalctl cannot be started; that it cannot read the journal shows at [`Follower::next`].
-    pub fn start(matches: &[String], from: &Start) -> Result<Self, Failure> {
-        let mut args = ["--output=json", "--all", "--follow", "--quiet"].map(str::to_owned).to_vec();
+    /// When journalctl cannot be started; that it cannot read the journal shows at [`JournalLines::next`].
+    pub fn up_to_now(matches: &[String], from: &Start) -> Result<Self, Failure> {
+        let past = match from {
+            Start::Recent => vec![format!("--lines={PAST_LINES}")],
+            Start::After(_) => Vec::new(),
+        };
+        Self::start(past, matches, from, false)
+    }
+
+    /// The lines of this boot that match, and then every one as it is written. Those may come 250 ms late: so long journald
+    /// collects lines before it tells who waits for them (`POST_CHANGE_TIMER_INTERVAL_USEC` in its source).
+    ///
+    /// # Errors
+    /// When journalctl cannot be started; that it cannot read the journal shows at [`JournalLines::next`].
+    pub fn following(matches: &[String], from: &Start) -> Result<Self, Failure> {
+        let past = match from {
+            Start::Recent => format!("--lines={PAST_LINES}"),
+            Start::After(_) => "--no-tail".to_owned(),
+        };
+        Self::start(vec!["--follow".to_owned(), past], matches, from, true)
+    }
+
+    fn start(mut args: Vec<String>, matches: &[String], from: &Start, follows: bool) -> Result<Self, Failure> {
+        args.extend(["--output=json", "--all", "--quiet"].map(str::to_owned));
         args.push(format!("--output-fields={FIELDS}"));
-        match from {
-            Start::Recent => args.push(format!("--lines={PAST_LINES}")),
-            Start::After(cursor) => args.extend(["--no-tail".to_owned(), format!("--after-cursor={cursor}")]),
-        }
-        match machine_id() {
-            // Following means the current boot only, unless journals are merged; then other machines' that were collected
-            // here would count, too. Without this, the last lines before a reboot are lost.
-            Some(id) => {
-                args.push("--merge".to_owned());
-                args.extend(of_machine(matches, &id));
-            }
-            None => args.extend(matches.iter().cloned()),
-        }
+        let behind = match from {
+            Start::Recent => None,
+            Start::After(cursor) => Some(cursor.clone()),
+        };
+        // Not --after-cursor: it passes over one line more when the line of the cursor is none of those that match.
+        args.extend(behind.as_ref().map(|cursor| format!("--cursor={cursor}")));
+        args.extend(matches.iter().cloned());
         let mut child = command::spawn(Program::Journalctl, &args)?;
         let stdout = child.stdout.take().ok_or_else(|| other("journalctl has no output".to_owned()))?;
         let complaints = child.stderr.take();
-        Ok(Self { child, lines: BufReader::with_capacity(64 * 1024, stdout), complaints })
+        Ok(Self { child, output: BufReader::with_capacity(64 * 1024, stdout), complaints, behind, follows })
     }
 
-    /// Waits for the next line.
+    /// The next line; none at the end of those there are up to now. Those to come are waited for without limit.
     ///
     /// # Errors
-    /// When journalctl has ended, with what it said.
-    pub async fn next(&mut self) -> Result<JournalEntry, Failure> {
+    /// When journalctl has failed, with what it said, or says nothing for 30 seconds while there should be something to say.
+    pub async fn next(&mut self) -> Result<Option<JournalEntry>, Failure> {
+        if self.follows {
+            return self.new_line().await;
+        }
+        let line = tokio::time::timeout(SILENCE, self.new_line()).await;
+        line.unwrap_or_else(|_| {
+            Err(Failure {
+                reason: FailureReason::Timeout,
+                message: format!("journalctl printed nothing for {SILENCE:?}"),
+            })
+        })
+    }
+
+    async fn new_line(&mut self) -> Result<Option<JournalEntry>, Failure> {
+        let line = self.line().await?;
+        match (&line, self.behind.take()) {
+            (Some(entry), Some(behind)) if entry.cursor.as_ref() == Some(&behind) => self.line().await,
+            _ => Ok(line),
+        }
+    }
+
+    async fn line(&mut self) -> Result<Option<JournalEntry>, Failure> {
         let mut line = Vec::new();
         let mut too_long = false;
         loop {
-            let chunk = self.lines.fill_buf().await.map_err(|error| of_io("journalctl", &error))?;
+            let chunk = self.output.fill_buf().await.map_err(|error| of_io("journalctl", &error))?;
             if chunk.is_empty() {
-                return Err(self.ended().await);
+                return self.ended().await.map(|()| None);
             }
             let newline = chunk.iter().position(|byte| *byte == b'\n');
             let part = newline.unwrap_or(chunk.len());
@@ -100,58 +141,40 @@ impl Follower {
                 line.extend_from_slice(&chunk[..part]);
             }
             let used = newline.map_or(part, |newline| newline + 1);
-            self.lines.consume(used);
+            self.output.consume(used);
             if newline.is_some() {
-                return Ok(if too_long { left_out() } else { entry(line) });
+                return Ok(Some(if too_long { left_out() } else { entry(line) }));
             }
         }
     }
 
-    /// True when a whole line is there without waiting.
-    pub fn has_more(&self) -> bool {
-        self.lines.buffer().contains(&b'\n')
-    }
-
-    async fn ended(&mut self) -> Failure {
+    async fn ended(&mut self) -> Result<(), Failure> {
         let mut text = String::new();
         if let Some(complaints) = self.complaints.take() {
             let mut complaints = complaints.take(2048);
             tokio::time::timeout(Duration::from_secs(1), complaints.read_to_string(&mut text)).await.ok();
         }
-        let status = self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let status = self.child.wait().await.map_err(|error| of_io("journalctl", &error))?;
+        if status.success() && !self.follows {
+            return Ok(());
+        }
         let denied = text.contains("insufficient permissions") || text.contains("Permission denied");
         let reason = if denied { FailureReason::Denied } else { FailureReason::Other };
-        Failure { reason, message: format!("journalctl ended with {status}: {}", text.trim()) }
+        Err(Failure { reason, message: format!("journalctl ended with {status}: {}", text.trim()) })
     }
 }
 
-/// The last 2000 lines that match, for a unit that was not followed before.
+/// The last 2000 lines that match.
 ///
 /// # Errors
 /// When journalctl fails.
 pub async fn recent(matches: &[String]) -> Result<Vec<JournalEntry>, Failure> {
-    let mut args = ["--output=json", "--all", "--quiet"].map(str::to_owned).to_vec();
-    args.extend([format!("--lines={PAST_LINES}"), format!("--output-fields={FIELDS}")]);
-    args.extend(matches.iter().cloned());
-    let output = command::output(Program::Journalctl, &args, Duration::from_secs(10), 8 * 1024 * 1024).await?;
-    let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines.map(|line| if line.len() > LINE_CAP { left_out() } else { entry(line.to_vec()) }).collect())
-}
-
-fn machine_id() -> Option<String> {
-    let id = std::fs::read_to_string("/etc/machine-id").ok()?;
-    let id = id.trim();
-    (id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit())).then(|| id.to_owned())
-}
-
-/// Narrows every alternative (`+` stands between them) to the lines of one machine.
-fn of_machine(matches: &[String], id: &str) -> Vec<String> {
-    let machine = format!("_MACHINE_ID={id}");
-    matches
-        .split(|part| part == "+")
-        .map(|group| [group, std::slice::from_ref(&machine)].concat())
-        .collect::<Vec<_>>()
-        .join(&"+".to_owned())
+    let mut lines = JournalLines::up_to_now(matches, &Start::Recent)?;
+    let mut entries = Vec::new();
+    while let Some(entry) = lines.next().await? {
+        entries.push(entry);
+    }
+    Ok(entries)
 }
 
 fn left_out() -> JournalEntry {
@@ -214,17 +237,11 @@ mod tests {
         assert_eq!(entry(b"not json".to_vec()).cursor, None);
     }
 
-    #[test]
-    fn every_alternative_is_of_this_machine() {
-        let matches = ["A=1", "+", "B=2", "C=3"].map(str::to_owned);
-        assert_eq!(of_machine(&matches, "0"), ["A=1", "_MACHINE_ID=0", "+", "B=2", "C=3", "_MACHINE_ID=0"]);
-    }
-
     #[tokio::test]
     async fn following_without_a_journal_ends_or_waits_but_never_hangs_the_reader() {
         let matches = vec!["_SYSTEMD_UNIT=dialtone-test-no-such.service".to_owned()];
-        let Ok(mut follower) = Follower::start(&matches, &Start::Recent) else { return };
-        match tokio::time::timeout(Duration::from_millis(300), follower.next()).await {
+        let Ok(mut lines) = JournalLines::following(&matches, &Start::Recent) else { return };
+        match tokio::time::timeout(Duration::from_millis(300), lines.next()).await {
             Err(_) => {}
             Ok(Err(failure)) => assert!(failure.message.contains("journalctl"), "{}", failure.message),
             Ok(Ok(entry)) => panic!("nothing can match, got {entry:?}"),

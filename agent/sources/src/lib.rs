@@ -10,7 +10,7 @@
 //! | `sockets`, `owners`, `interfaces` | netlink, and who holds a socket |
 //! | `proc`, `processes`, `sysctls`, `host` | `/proc` and `/sys` |
 //! | `engines`, `units`, `packages` | the facts engines are found in |
-//! | `journal` | the journal, followed |
+//! | `journal` | the journal, up to now and followed |
 //! | `watch` | nothing: it waits for the kernel to say that something changed |
 
 mod clock;
@@ -35,6 +35,6 @@ mod sysctls;
 mod units;
 mod watch;
 
-pub use journal::{Follower, JournalEntry, Start, recent};
+pub use journal::{JournalEntry, JournalLines, Start, recent};
 pub use reader::{Fingerprint, Reader, Reading};
 pub use watch::{Directories, Kernel};

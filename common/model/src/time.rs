@@ -34,9 +34,15 @@ const CLOCKS_AGREE_MS: i64 = 5_000;
 /// How one clock stands to another that it is ahead of by this many milliseconds, for sentences: `26 h ahead of`,
 /// `40 s behind`. None where they agree well enough.
 pub fn clock_difference(ahead_ms: i64) -> Option<String> {
-    let apart = ahead_ms.saturating_abs();
+    let apart = to_the_minute(ahead_ms.saturating_abs());
     let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
     (apart > CLOCKS_AGREE_MS).then(|| format!("{} {side}", span(apart)))
+}
+
+/// A difference is only known as well as messages are fast: a day less a moment is a day.
+fn to_the_minute(apart: i64) -> i64 {
+    const MINUTE_MS: i64 = 60_000;
+    if apart < 10 * MINUTE_MS { apart } else { apart.saturating_add(MINUTE_MS / 2) / MINUTE_MS * MINUTE_MS }
 }
 
 /// A length of time in the largest unit that says enough.

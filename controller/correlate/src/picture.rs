@@ -63,6 +63,8 @@ pub struct AgentState {
     pub confirmed_at: Option<Timestamp>,
     /// Milliseconds the node's clock is ahead of the controller's.
     pub clock_offset_ms: i64,
+    /// Whether it was asked to read everything again and had not done so when the picture was made.
+    pub late: bool,
 }
 
 impl AgentState {

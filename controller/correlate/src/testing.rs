@@ -68,7 +68,8 @@ impl Node {
 
     /// A node with an address and an agent, on which no engine has been looked for.
     pub fn bare() -> Self {
-        let agent = AgentState { online: true, last_seen: Some(AT), confirmed_at: Some(AT), clock_offset_ms: 0 };
+        let agent =
+            AgentState { online: true, last_seen: Some(AT), confirmed_at: Some(AT), clock_offset_ms: 0, late: false };
         let name = "es-1".parse().unwrap_or_else(|_| unreachable!("a valid name"));
         let node = Self { picture: NodePicture { name, agent, evidence: Vec::new(), changes: Vec::new() }, seq: 0 };
         let held = |interface: &str, address: &str, prefix| InterfaceAddress {
@@ -105,7 +106,13 @@ impl Node {
     /// The agent was last heard this many milliseconds before [`AT`] and is gone.
     pub fn offline_for(mut self, millis: i64) -> Self {
         let heard = Some(AT.plus_millis(-millis));
-        self.picture.agent = AgentState { online: false, last_seen: heard, confirmed_at: heard, clock_offset_ms: 0 };
+        self.picture.agent = AgentState { online: false, last_seen: heard, confirmed_at: heard, ..self.picture.agent };
+        self
+    }
+
+    /// The agent had not read everything again.
+    pub fn late(mut self) -> Self {
+        self.picture.agent.late = true;
         self
     }
 
@@ -135,7 +142,8 @@ impl Node {
 
     fn body<T: Evidence>(mut self, subject: &str, taken_at: Timestamp, body: Body) -> Self {
         let kind: Kind = T::KIND.parse().unwrap_or_else(|_| unreachable!("a valid kind"));
-        let class = class_of(&kind);
+        // Lines of the journal are events; that it cannot be read is a state.
+        let class = if matches!(body, Body::Raw(_)) { class_of(&kind) } else { common_model::Class::State };
         if class == common_model::Class::State {
             self.picture.evidence.retain(|held| held.kind != kind || held.subject != subject);
         }

@@ -33,7 +33,8 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts both and gives a channel to the controller's API. Returns once the agent has read everything.
+    /// Starts both and gives a channel to the controller's API. The first question about this machine waits until the agent
+    /// has read everything, its journal included.
     pub(crate) async fn start(progress: &Progress) -> anyhow::Result<(Self, Channel)> {
         progress.say("reading this machine");
         if !rustix::process::geteuid().is_root() {

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use common_evidence::Evidence;
+use common_evidence::collectors::journal::JournalLine;
 use common_evidence::collectors::sockets::{Listener, Sockets};
 use common_model::change::Topic;
 use common_model::diagnosis::{Citation, MissingEvidence};
 use common_model::time::{clock_difference, span};
-use common_model::{Certainty, Change, NodeName, Symptom, Timestamp};
+use common_model::{Certainty, Change, Class, Envelope, NodeName, Symptom, Timestamp};
 use controller_correlate::changes::{Relived, timeline};
 use controller_correlate::{Cited, EngineView, Filters, Found, FoundBy, NodePicture, Picture, Target};
 
@@ -167,6 +169,29 @@ impl<'a> Case<'a> {
         Some(missing(what, how))
     }
 
+    /// That the node's journal cannot be read, which would tell who did what and how starts ended; none while it can.
+    pub fn unread_journal(&self) -> Option<MissingEvidence> {
+        let node = self.node()?;
+        let is_journal = |held: &Envelope| held.class == Class::State && held.kind.as_str() == JournalLine::KIND;
+        let (_, failure) = node.failures().find(|(held, _)| is_journal(held))?;
+        let what = format!("{}'s journal, which would tell who did it: {}", node.name, cite::shown(&failure.message));
+        Some(missing(what, format!("on {}: sudo journalctl --since -1h", node.name)))
+    }
+
+    /// That the node's agent still reads what there is now; none when it has answered.
+    pub fn still_reading(&self) -> Option<MissingEvidence> {
+        let node = self.node().filter(|node| node.agent.online && node.agent.late)?;
+        let as_of = node.agent.confirmed_at.map(|at| format!(", which is as of {}", cite::time(at, self.picture.at)));
+        Some(missing(
+            format!(
+                "what {} reads at this moment: its agent did not finish in time, and this rests on what it sent before{}",
+                node.name,
+                as_of.unwrap_or_default()
+            ),
+            "ask again; if it stays so, raise refresh_ms in /etc/dialtone/controller.yaml",
+        ))
+    }
+
     /// The listener of the HTTP ports of the engine; what is missing when that cannot be told.
     pub fn http_listeners<'e>(&self, engine: &'e EngineView) -> Result<Vec<&'e Listener>, Vec<MissingEvidence>> {
         let node = &engine.node;
@@ -286,7 +311,7 @@ impl<'a> Case<'a> {
     }
 
     /// Quotes a parsed piece of evidence of the node meant.
-    pub fn cite<T: common_evidence::Evidence>(&self, cited: &Cited<T>, excerpt: &str, source: &str) -> Vec<Citation> {
+    pub fn cite<T: Evidence>(&self, cited: &Cited<T>, excerpt: &str, source: &str) -> Vec<Citation> {
         self.node().map(|node| cite::evidence(&node.name, cited, excerpt, source)).unwrap_or_default()
     }
 }

@@ -249,6 +249,17 @@ fn what_may_have_come_later_is_not_blamed_after_a_clock_was_set_back() {
 }
 
 #[test]
+fn an_agent_that_still_reads_is_named_where_the_verdict_rests_on_it() {
+    let gaps = |node: Node| {
+        let diagnosis = diagnose(&picture(node, vec![probe(Symptom::Refused)]));
+        diagnosis.missing.iter().filter(|missing| missing.evidence.contains("what es-1 reads at this moment")).count()
+    };
+    assert_eq!((gaps(Node::new().stopped(FAILED_AT).late()), gaps(Node::new().stopped(FAILED_AT))), (1, 0));
+    let healthy = diagnose(&picture(Node::new().late(), vec![answered(200)]));
+    assert_eq!(healthy.missing, Vec::new());
+}
+
+#[test]
 fn a_probe_that_answers_outweighs_every_static_rule() {
     for (cause, picture) in scenes() {
         let answered = Picture { probes: vec![answered(200)], ..picture };

@@ -17,10 +17,8 @@ fn a_stopped_opensearch_is_named_with_who_stopped_it() {
 fn stopped(engine: Engine) {
     let node = node(engine);
     node.sudo(&["systemctl", "stop", engine.name()]);
-    // The journal says who a moment after the kernel says that the port is closed.
-    let told = |change: &serde_json::Value| change["who"].is_string();
-    let seen =
-        fleet().diagnose_when(&node.endpoint(), |seen| seen.cause() == "not-running" && told(&seen.json["change"]));
+    // At once: the verdict waits for the journal, which says who a moment after the kernel says that the port is closed.
+    let seen = fleet().diagnose(&node.endpoint()).unwrap();
     seen.assert_certain("not-running", "refused");
     let change = &seen.json["change"];
     let timeline = fleet().dialtone(&["timeline"]).unwrap().stdout;

@@ -12,11 +12,9 @@ pub fn coalesce(mut changes: Vec<Change>) -> Vec<Change> {
     changes.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
     let mut kept: Vec<Change> = Vec::new();
     for change in changes {
-        let same = kept
-            .iter()
-            .rposition(|other| is_same(other, &change))
-            .filter(|index| kept.get(*index).is_some_and(|other| change.at.millis_since(other.at) <= SAME_MOMENT_MS));
-        match same.and_then(|index| kept.get_mut(index)) {
+        // Only the newest counts: a unit that has started since stops anew.
+        let newest = kept.iter_mut().rfind(|other| is_about_the_same(other, &change));
+        match newest.filter(|other| is_same(other, &change)) {
             Some(other) => merge(other, change),
             None => kept.push(change),
         }
@@ -24,16 +22,23 @@ pub fn coalesce(mut changes: Vec<Change>) -> Vec<Change> {
     kept
 }
 
-fn is_same(a: &Change, b: &Change) -> bool {
+/// Whether two changes are about the same thing, as far as it can be told without their time and outcome.
+fn is_about_the_same(a: &Change, b: &Change) -> bool {
     if a.node != b.node || a.topic != b.topic {
         return false;
     }
     match a.topic {
-        Topic::Unit => a.subject == b.subject && agree(state(a), state(b)) && (is_transition(a) && is_transition(b)),
+        Topic::Unit => a.subject == b.subject && is_transition(a) && is_transition(b),
         Topic::Firewall => a.subject != b.subject && rules(a) == rules(b),
         Topic::Package => a.subject == b.subject && a.what == b.what && a.at == b.at,
         _ => false,
     }
+}
+
+/// Whether a later change about the same thing tells of the same happening.
+fn is_same(earlier: &Change, later: &Change) -> bool {
+    let agree = earlier.topic != Topic::Unit || agree(state(earlier), state(later));
+    agree && later.at.millis_since(earlier.at) <= SAME_MOMENT_MS
 }
 
 fn is_transition(change: &Change) -> bool {

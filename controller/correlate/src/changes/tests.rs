@@ -69,6 +69,32 @@ fn a_stop_and_a_later_start_are_two() {
 }
 
 #[test]
+fn a_stop_right_after_a_restart_is_one_of_its_own() {
+    let (restart, stop) = (AT.plus_millis(-64_000), AT.plus_millis(-60_000));
+    let up = stop.plus_millis(-400);
+    let started = "39f53479d3a045ac8e11786248231fbf";
+    let node = Node::new()
+        .stopped(restart)
+        .systemd(
+            up,
+            started,
+            "Started elasticsearch.service - Elasticsearch.",
+            serde_json::json!({"JOB_TYPE": "start"}),
+        )
+        .sudo(stop.plus_millis(-300), "anna", "/usr/bin/systemctl stop elasticsearch")
+        .stopped(stop);
+    let lines: Vec<Change> = node.evidence().iter().flat_map(|held| between(None, held)).collect();
+    let node = lines.into_iter().fold(node, Node::change).build();
+    let told: Vec<_> = timeline(&node).into_iter().map(|change| (change.at, change.what, change.who)).collect();
+    let entry =
+        |at, what: &str, who: Option<&str>| (at, format!("elasticsearch.service {what}"), who.map(str::to_owned));
+    assert_eq!(
+        told,
+        [entry(restart, "stopped", None), entry(up, "started", None), entry(stop, "stopped", Some("anna"))]
+    );
+}
+
+#[test]
 fn a_disabled_unit_is_a_change_of_its_definition() {
     let found = changes::<Unit>(Node::new(), Node::new().unit_with("active", "running", "success", 0, 0, "disabled"));
     assert_eq!(found[0].what, "elasticsearch.service: unit-file-state: enabled → disabled");

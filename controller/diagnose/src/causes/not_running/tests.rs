@@ -1,5 +1,6 @@
 //! A stopped engine in pictures.
 
+use common_evidence::collectors::journal::JournalLine;
 use common_model::{Diagnosis, Symptom};
 use controller_correlate::changes::between;
 use controller_correlate::testing::{AT, Node, answered, picture, probe};
@@ -41,6 +42,21 @@ fn nobody_is_named_without_a_record() {
     let at = AT.plus_millis(-480_000);
     let node = Node::new().sudo(at.plus_millis(-1500), "alice", "/usr/bin/systemctl status elasticsearch").stopped(at);
     assert_eq!(refused(node).change.unwrap().who, None);
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_named_where_it_would_tell_who() {
+    let at = AT.plus_millis(-480_000);
+    let sudo = |node: Node| node.sudo(at.plus_millis(-1500), "alice", "/usr/bin/systemctl stop elasticsearch");
+    let gaps = |node: Node| {
+        let missing = refused(node).missing;
+        missing.into_iter().filter(|gap| gap.evidence.contains("journal")).map(|gap| gap.evidence).collect::<Vec<_>>()
+    };
+    let unread = gaps(Node::new().stopped(at).denied::<JournalLine>(""));
+    assert_eq!(unread.len(), 1, "{unread:?}");
+    assert!(unread[0].starts_with("es-1's journal, which would tell who did it: "), "{unread:?}");
+    assert_eq!(gaps(Node::new().stopped(at)), Vec::<String>::new());
+    assert_eq!(gaps(sudo(Node::new()).stopped(at).denied::<JournalLine>("")), Vec::<String>::new());
 }
 
 #[test]
