@@ -322,16 +322,13 @@ pub(crate) fn running<'a>(case: &'a Case<'_>) -> Result<&'a EngineView, Finding>
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod pictures {
-    //! The three pictures of every cause that shows in the words of a failed start.
+    //! Pictures of failed starts.
 
-    use common_model::{Diagnosis, Symptom, Timestamp};
+    use common_model::{Symptom, Timestamp};
     use controller_correlate::Picture;
     use controller_correlate::testing::{AT, Node, picture, probe};
-
-    use crate::case::Case;
-    use crate::finding::{Cause, Finding};
 
     /// When the start failed.
     pub(crate) const FAILED_AT: Timestamp = Timestamp(AT.0 - 480_000);
@@ -343,19 +340,34 @@ pub(crate) mod pictures {
         wrote.failed(FAILED_AT, exit)
     }
 
-    fn refused(node: Node) -> Picture {
-        picture(node, vec![probe(Symptom::Refused)])
+    /// Such a node, whose port refuses.
+    pub(crate) fn failed(lines: &[&str], exit: i32) -> Picture {
+        refused(failing(lines, exit))
     }
 
-    /// It fires for these lines, for certain.
-    pub(crate) fn fires(cause: &Cause, lines: &[&str], exit: i32) -> Diagnosis {
-        let diagnosis = crate::diagnose(&refused(failing(lines, exit)));
+    /// A node whose port refuses.
+    pub(crate) fn refused(node: Node) -> Picture {
+        picture(node, vec![probe(Symptom::Refused)])
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod checks {
+    //! The three tests of every cause that shows in the words of a failed start.
+
+    use common_model::{Certainty, Diagnosis};
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{AT, Node};
+
+    use super::pictures::{failed, failing, refused};
+    use crate::case::Case;
+    use crate::finding::{Cause, Finding};
+
+    /// It fires in this picture, for certain.
+    pub(crate) fn fires(cause: &Cause, picture: &Picture) -> Diagnosis {
+        let diagnosis = crate::diagnose(picture);
         let verdict = &diagnosis.verdict;
-        assert_eq!(
-            (verdict.cause.as_str(), verdict.certainty),
-            (cause.id, common_model::Certainty::Certain),
-            "{verdict:#?}"
-        );
+        assert_eq!((verdict.cause.as_str(), verdict.certainty), (cause.id, Certainty::Certain), "{verdict:#?}");
         diagnosis
     }
 
@@ -370,7 +382,7 @@ pub(crate) mod pictures {
 
     /// It cannot tell when nothing the engine wrote was read.
     pub(crate) fn cannot_tell(cause: &Cause) {
-        let found = (cause.rule)(&Case::of(&refused(failing(&[], 1))));
+        let found = (cause.rule)(&Case::of(&failed(&[], 1)));
         assert!(matches!(found, Finding::Unknown(_)), "{found:?}");
     }
 }

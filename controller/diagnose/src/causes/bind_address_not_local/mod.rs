@@ -37,26 +37,34 @@ static WORDS: ByWords = ByWords {
     },
 };
 
-#[cfg(test)]
-mod tests {
-    use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
         "uncaught exception in thread [main]",
         "BindTransportException[Failed to bind to 10.99.99.99:9300]; nested: BindException[Cannot assign requested address];",
     ];
 
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use super::fixture::{self, LINES};
+    use crate::start::checks;
+
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(diagnosis.verdict.sentence.contains("10.99.99.99:9300"), "{}", diagnosis.verdict.sentence);
     }
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
-        pictures::does_not(
+        checks::does_not(&CAUSE, LINES);
+        checks::does_not(
             &CAUSE,
             &["BindHttpException[Failed to bind to 127.0.0.1:9200]; nested: BindException[Address already in use];"],
         );
@@ -64,6 +72,6 @@ mod tests {
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }
