@@ -35,18 +35,14 @@ fn remedy(ask: &Ask<'_>, required: u64) -> Option<Remedy> {
         commands.push(format!("sudo sysctl -w {MAP_COUNT}={required}"));
     }
     commands.extend(persist(node.one::<PersistedSysctls>("").known().map(|files| &files.value), required)?);
-    let unit = ask.unit();
-    commands.extend(unit.map(|unit| format!("sudo systemctl restart {unit}")));
+    commands.extend(ask.restart());
     let old = live.map_or_else(|| "the value before".to_owned(), |live| live.to_string());
+    let title = format!("Raise {MAP_COUNT} to {required}{}, now and for the next boot", ask.on_node());
     Some(Remedy {
-        plan_id: None,
-        action: ACTION.id.to_owned(),
-        title: format!("Raise {MAP_COUNT} to {required}{}, now and for the next boot", ask.on_node()),
-        kind: RemedyKind::Approve,
         commands,
-        diff: None,
         risk: "None known: the setting only allows more memory maps; it holds for the whole host.".to_owned(),
         undo: format!("sudo sysctl -w {MAP_COUNT}={old}, and take the line out of the file again"),
+        ..ACTION.remedy(RemedyKind::Approve, title)
     })
 }
 
