@@ -98,10 +98,17 @@ impl<'a> Start<'a> {
         if self.log.is_none() && !self.lines.iter().any(wrote) {
             let unit = self.engine.unit_name().unwrap_or(self.engine.engine.name.as_str());
             let log = self.engine.engine.log_file.as_deref().unwrap_or("the engine's log");
-            return Finding::unknown(
-                format!("what {} wrote when its start failed", self.engine.title()),
-                format!("on {}: sudo journalctl -u {unit} -n 200; sudo tail -n 200 {log}", self.engine.node),
-            );
+            let (title, node, name) = (self.engine.title(), &self.engine.node, &self.engine.engine.name);
+            let words = format!("sudo journalctl -u {unit} -n 200; sudo tail -n 200 {log}");
+            return match self.is_down {
+                true => {
+                    Finding::unknown(format!("what {title} wrote when its start failed"), format!("on {node}: {words}"))
+                }
+                false => Finding::unknown(
+                    format!("whether {title} runs, and what it wrote if its start failed"),
+                    format!("on {node}: systemctl status {name}; {words}"),
+                ),
+            };
         }
         Finding::ruled_out("no such message in the journal or log of its last start", Vec::new())
     }

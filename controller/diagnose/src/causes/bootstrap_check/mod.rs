@@ -49,7 +49,7 @@ fn rule(case: &Case<'_>) -> Finding {
             let file = start.engine.engine.log_file.as_deref().unwrap_or("/var/log/elasticsearch/*.log");
             Finding::unknown(
                 format!("what {}'s log says of its last start", start.engine.title()),
-                format!("on {}: sudo tail -n 100 {file}", start.engine.node),
+                format!("on {}: sudo tail -n 200 {file}", start.engine.node),
             )
         }
         _ => Finding::ruled_out("no failed bootstrap check in the journal or log of its last start", Vec::new()),

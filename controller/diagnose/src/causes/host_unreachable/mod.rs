@@ -22,8 +22,8 @@ pub static CAUSE: Cause = Cause {
 fn rule(case: &Case<'_>) -> Finding {
     let Some(probe) = case.wire.deciding() else {
         return Finding::unknown(
-            "an attempt to connect",
-            format!("nc -vz {} {}", case.picture.endpoint.host, case.picture.endpoint.port),
+            "an attempt to connect from the client's machine",
+            format!("there: nc -vz {} {}", case.picture.endpoint.host, case.picture.endpoint.port),
         );
     };
     if probe.connected || probe.outcome == Symptom::Refused {

@@ -21,7 +21,7 @@ pub static CAUSE: Cause = Cause {
 };
 
 /// The verdict when no cause is supported.
-pub(crate) fn supported(case: &Case<'_>, missing: &[MissingEvidence]) -> Supported {
+pub(crate) fn supported(case: &Case<'_>, missing: Option<&MissingEvidence>) -> Supported {
     let seen = match case.wire.deciding() {
         Some(probe) => format!(
             "From {} to {}: {}",
@@ -35,7 +35,7 @@ pub(crate) fn supported(case: &Case<'_>, missing: &[MissingEvidence]) -> Support
         },
     };
     let failed = Start::failed(case).ok().filter(|start| start.failed.is_some());
-    let wanted = missing.first().map(|missing| format!(" Missing: {}.", missing.evidence)).unwrap_or_default();
+    let wanted = missing.map(|missing| format!(" Missing: {}.", missing.evidence)).unwrap_or_default();
     let (sentence, chain) = match failed {
         Some(start) => {
             let steps = start.steps(case);
