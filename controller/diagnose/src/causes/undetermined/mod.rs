@@ -95,7 +95,7 @@ mod tests {
         let diagnosis = crate::diagnose(&super::fixture::fires());
         assert_eq!(diagnosis.verdict.cause.as_str(), "undetermined");
         assert!(
-            diagnosis.missing.iter().any(|missing| missing.how_to_get_it.contains("dialtone collect")),
+            diagnosis.missing.iter().any(|missing| missing.how_to_get_it.contains("dialtone diagnose")),
             "{:?}",
             diagnosis.missing
         );

@@ -77,10 +77,15 @@ pub(super) fn path(ask: &Ask<'_>) -> Told {
 pub(super) fn install(ask: &Ask<'_>) -> Told {
     Told {
         title: format!("Tell the client a host that has an engine, or install one{}", ask.on_node()),
-        commands: vec!["dialtone nodes".to_owned()],
+        commands: elsewhere(ask).into_iter().chain(["sudo ss -ltnp".to_owned()]).collect(),
         risk: "An engine in a container is not seen by the agent of its host: look there first.".to_owned(),
         ..Told::default()
     }
+}
+
+/// Where engines are, when more than one node is known.
+fn elsewhere(ask: &Ask<'_>) -> Option<String> {
+    (ask.picture.nodes.len() > 1).then(|| "dialtone nodes".to_owned())
 }
 
 pub(super) fn wait(ask: &Ask<'_>) -> Told {
@@ -219,7 +224,7 @@ pub(super) fn protocol(ask: &Ask<'_>) -> Told {
     };
     Told {
         title,
-        commands: vec![format!("sudo ss -ltnp 'sport = :{port}'"), "dialtone nodes".to_owned()],
+        commands: [format!("sudo ss -ltnp 'sport = :{port}'")].into_iter().chain(elsewhere(ask)).collect(),
         risk: "The first command shows, on the node, what holds the port.".to_owned(),
         ..Told::default()
     }
