@@ -1,5 +1,6 @@
 //! Bootstrap checks that nothing but a person can make pass, and the others where what would mend them cannot be told.
 
+use common_model::diagnosis::Remedy;
 use serde_json::Value;
 
 use super::{HEAP_SIZES, Told, jvm_lines, place, yml};
@@ -33,7 +34,7 @@ pub(super) fn told(ask: &Ask<'_>) -> Vec<Told> {
     told
 }
 
-fn mended(propose: fn(&Ask<'_>) -> Vec<common_model::diagnosis::Remedy>, ask: &Ask<'_>) -> bool {
+fn mended(propose: fn(&Ask<'_>) -> Vec<Remedy>, ask: &Ask<'_>) -> bool {
     !propose(ask).is_empty()
 }
 
@@ -146,14 +147,14 @@ fn one(ask: &Ask<'_>, id: &str, check: &Value) -> Told {
             format!(
                 "Set xpack.security.transport.ssl.enabled: true in {yml}{on}, with a key and certificate from the cluster's CA"
             ),
-            ask.program("certutil").map(|certutil| format!("sudo {certutil} cert --help")).into_iter().collect(),
+            ask.yml().map(|yml| format!("sudo grep -n ssl {yml}")).into_iter().collect(),
             "Every node of the cluster needs it: one without cannot join. Without it what the nodes say to each other, passwords too, can be read on the way.",
         ),
         "https-tokens" => told(
             format!(
                 "Set xpack.security.http.ssl.enabled: true in {yml}{on}, with a key and certificate that the clients trust"
             ),
-            ask.program("certutil").map(|certutil| format!("sudo {certutil} http --help")).into_iter().collect(),
+            ask.program("certutil").map(|certutil| format!("sudo {certutil} http")).into_iter().collect(),
             "Clients that were told http have to be told https.",
         ),
         "security-implicit" => told(

@@ -28,6 +28,7 @@ struct Told {
     undo: String,
 }
 
+/// What a person is told of one cause.
 type Tell = fn(&Ask<'_>) -> Told;
 
 /// Every cause that may need a person, with what it is told.

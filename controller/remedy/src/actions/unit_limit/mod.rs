@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use common_model::diagnosis::{Remedy, RemedyKind};
 use common_model::probe::Product;
@@ -202,11 +202,12 @@ fn network(ask: &Ask<'_>) -> Option<Remedy> {
     })
 }
 
-/// The address of `Failed to bind to 10.9.9.9:9300`.
+/// The address of `Failed to bind to 10.9.9.9:9300` or `…:[9300-9400]`.
 pub(super) fn wanted_address(message: &str) -> Option<IpAddr> {
     let (_, rest) = message.split_once("Failed to bind to ")?;
-    let end = rest.find([';', ' ']).unwrap_or(rest.len());
-    let socket = rest.get(..end)?;
-    let socket: SocketAddr = socket.parse().or_else(|_| socket.trim_end_matches([']', ',']).parse()).ok()?;
-    Some(socket.ip())
+    let host = match rest.strip_prefix('[') {
+        Some(v6) => v6.split(']').next()?,
+        None => rest.split(':').next()?,
+    };
+    host.parse().ok()
 }

@@ -86,6 +86,7 @@ fn a_unit_of_root_gets_the_user_of_its_package() {
 fn addresses_are_read_as_the_engines_write_them() {
     let of = |text: &str| wanted_address(&format!("BindException[Failed to bind to {text}"));
     assert_eq!(of("10.9.9.9:9300]; nested: x"), Some(ip("10.9.9.9")));
+    assert_eq!(of("10.9.9.9:[9300-9400]]; nested: x"), Some(ip("10.9.9.9")));
     assert_eq!(of("[::1]:9300]; nested: x"), Some(ip("::1")));
     for other in ["[9300-9400]]; nested", "es.example:9300]", "$(reboot):9300]"] {
         assert_eq!(of(other), None, "{other}");
