@@ -72,9 +72,14 @@ impl<'a> Ask<'a> {
         self.engine.as_ref()?.unit_name().filter(|unit| shell::is_name(unit))
     }
 
-    /// The commands that start the engine anew: none without a unit.
+    /// The commands that start the engine anew: none without a unit. Where it takes more than one remedy, they say so.
     pub fn restart(&self) -> Vec<String> {
-        self.unit().map(|unit| format!("sudo systemctl restart {unit}")).into_iter().collect()
+        let checks = self.verdict.detail.get("checks").and_then(|checks| checks.as_array()).map_or(0, Vec::len);
+        let waits = match checks {
+            0 | 1 => String::new(),
+            several => format!("   # comes up once all {several} failed checks are mended"),
+        };
+        self.unit().map(|unit| format!("sudo systemctl restart {unit}{waits}")).into_iter().collect()
     }
 
     /// The engine in words: its unit, else its product.

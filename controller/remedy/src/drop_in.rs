@@ -20,15 +20,13 @@ pub(crate) fn drop_in(ask: &Ask<'_>, topic: &str, section: &str, lines: &[String
     let file = format!("{directory}/{}", name(topic, existing));
     let mut words = vec![shell::word(section)?];
     words.extend(lines.iter().map(|line| shell::word(line)).collect::<Option<Vec<_>>>()?);
-    Some(DropIn {
-        commands: vec![
-            format!("sudo mkdir -p {directory}"),
-            format!("printf '%s\\n' {} | sudo tee {file}", words.join(" ")),
-            "sudo systemctl daemon-reload".to_owned(),
-            format!("sudo systemctl restart {unit}"),
-        ],
-        undo: format!("sudo rm {file} && sudo systemctl daemon-reload"),
-    })
+    let mut commands = vec![
+        format!("sudo mkdir -p {directory}"),
+        format!("printf '%s\\n' {} | sudo tee {file}", words.join(" ")),
+        "sudo systemctl daemon-reload".to_owned(),
+    ];
+    commands.extend(ask.restart());
+    Some(DropIn { commands, undo: format!("sudo rm {file} && sudo systemctl daemon-reload") })
 }
 
 /// systemd reads drop-ins in the order of their names, whatever directory they are in, and the last one wins.

@@ -118,6 +118,7 @@ pub(super) fn present(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
     let address = held_address(ask, &interfaces)?;
     let values = setting.values.iter().map(|value| if names_it(value) { address.to_string() } else { value.clone() });
     let value = match setting.values.as_slice() {
+        [_] if address.is_ipv4() => address.to_string(),
         [_] => quoted(&address.to_string()),
         _ => list(values),
     };

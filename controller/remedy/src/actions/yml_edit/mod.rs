@@ -7,6 +7,8 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::redact::HIDDEN;
 use common_model::diagnosis::{Remedy, RemedyKind};
@@ -63,7 +65,9 @@ fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
         "unknown-setting" => repair::unknown(ask, config),
         _ => repair::taken_back(ask, config).into_iter().collect(),
     };
-    edits.into_iter().filter_map(|edit| remedy(ask, config, edit)).collect()
+    let mut texts = BTreeSet::new();
+    let different = edits.into_iter().filter(|edit| texts.insert(edit.text.clone()));
+    different.filter_map(|edit| remedy(ask, config, edit)).collect()
 }
 
 fn remedy(ask: &Ask<'_>, config: &EngineConfig, edit: Edit) -> Option<Remedy> {

@@ -66,7 +66,8 @@ fn the_change_that_brought_it_can_be_taken_back() {
     let remedies = refused(failed(edited(Node::new(), old, new, "syntax"), &[LOADER], 1));
     let edits = edits(&remedies);
     let title = format!("Take back the change by alice of {YML} on es-1, then restart");
-    assert_eq!(edits[0], (title.as_str(), vec!["-\thttp.port: 9200", "+http.port: 9200"]), "{remedies:#?}");
+    // The line put right is the line as it was before.
+    assert_eq!(edits, [(title.as_str(), vec!["-\thttp.port: 9200", "+http.port: 9200"])], "{remedies:#?}");
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn common_slips_are_put_right_and_others_are_shown() {
 #[test]
 fn an_address_the_machine_lost_is_replaced_by_the_one_it_has() {
     let remedies = refused(failed(written("network.host: 10.9.9.9 # dhcp\n"), &[LOST], 1));
-    assert_eq!(edits(&remedies)[0].1, ["-network.host: 10.9.9.9 # dhcp", "+network.host: \"10.0.0.5\" # dhcp"]);
+    assert_eq!(edits(&remedies)[0].1, ["-network.host: 10.9.9.9 # dhcp", "+network.host: 10.0.0.5 # dhcp"]);
     let remedies = refused(failed(written("network.host: [_local_, 10.9.9.9]\n"), &[LOST], 1));
     assert_eq!(edits(&remedies)[0].1[1], "+network.host: [\"_local_\", \"10.0.0.5\"]");
     let remedies = refused(failed(written("network.host: es.example\n"), &[LOST], 1));
