@@ -76,11 +76,12 @@ mod tests {
     use controller_correlate::Picture;
     use controller_correlate::testing::{Node, answered, asking};
 
+    use super::fixture::fires as unresolved;
     use super::*;
 
     #[test]
     fn fires() {
-        let verdict = crate::diagnose(&fixture::fires()).verdict;
+        let verdict = crate::diagnose(&unresolved()).verdict;
         assert_eq!(
             (verdict.cause.as_str(), verdict.certainty),
             ("name-unresolved", Certainty::Certain),
