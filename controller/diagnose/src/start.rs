@@ -227,7 +227,11 @@ impl ByWords {
 
 /// The line of a message that has the words, without the engine's prefix of it.
 pub(crate) fn line_with(message: &str, words: &[&str]) -> String {
-    let line = message.lines().find(|line| words.iter().any(|word| line.contains(word))).unwrap_or(message);
+    // With a stack trace, the address is in the exception that has this one for its cause.
+    let binding = message.lines().find(|line| line.contains("Failed to bind to"));
+    let with_words = message.lines().find(|line| words.iter().any(|word| line.contains(word)));
+    let caused = with_words.is_some_and(|line| line.starts_with("Caused by: java.net.BindException"));
+    let line = binding.filter(|_| caused).or(with_words).unwrap_or(message);
     cite::shown(line.trim().trim_start_matches("Likely root cause: "))
 }
 

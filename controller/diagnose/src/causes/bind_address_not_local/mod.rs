@@ -53,12 +53,23 @@ pub(crate) mod fixture {
 mod tests {
     use super::CAUSE;
     use super::fixture::{self, LINES};
-    use crate::start::checks;
+    use crate::start::{checks, pictures};
 
     #[test]
     fn fires() {
         let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(diagnosis.verdict.sentence.contains("10.99.99.99:9300"), "{}", diagnosis.verdict.sentence);
+    }
+
+    #[test]
+    fn names_the_address_where_the_log_has_a_stack_trace() {
+        let log = "[2026-01-31T14:01:55,000][INFO ][o.e.n.Node               ] [es-1] version[8.17.2], pid[4242]\n\
+            [2026-01-31T14:01:59,000][ERROR][o.e.b.Elasticsearch      ] [es-1] fatal exception while booting Elasticsearch\n\
+            org.elasticsearch.transport.BindTransportException: Failed to bind to 10.99.99.99:[9300-9399]\n\
+            \tat org.elasticsearch.transport.TcpTransport.bindToPort(TcpTransport.java:485)\n\
+            Caused by: java.net.BindException: Cannot assign requested address\n";
+        let diagnosis = checks::fires(&CAUSE, &pictures::refused(pictures::failing(&[], 1).log(log)));
+        assert!(diagnosis.verdict.sentence.contains("10.99.99.99:[9300-9399]"), "{}", diagnosis.verdict.sentence);
     }
 
     #[test]

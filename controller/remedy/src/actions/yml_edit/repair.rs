@@ -16,13 +16,21 @@ pub(super) fn before(ask: &Ask<'_>, config: &EngineConfig) -> Option<EngineConfi
 pub(super) fn taken_back(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
     let before = before(ask, config).filter(|before| before.fatal.is_none() && !before.text.trim().is_empty())?;
     let change = ask.change?;
+    let mut risk = "What else was meant by the change goes with it: ask whoever made it.".to_owned();
+    if opens(config, &before) {
+        risk.push_str(" It binds the engine to every network the machine is in: whoever reaches one that asks for no password can read and delete all data.");
+    }
     let by = change.who.as_ref().map(|who| format!(" by {}", shown(who))).unwrap_or_default();
-    Some(Edit {
-        does: format!("Take back the change{by} of"),
-        text: before.text,
-        risk: "What else was meant by the change goes with it: ask whoever made it.".to_owned(),
-        unfinished: false,
-    })
+    Some(Edit { does: format!("Take back the change{by} of"), text: before.text, risk, unfinished: false })
+}
+
+/// Whether the text before binds to every address, and the one now does not.
+fn opens(config: &EngineConfig, before: &EngineConfig) -> bool {
+    let is_open = |config: &EngineConfig| {
+        let hosts = config.settings.iter().filter(|setting| setting.key.ends_with("host"));
+        hosts.flat_map(|setting| &setting.values).any(|value| matches!(value.as_str(), "0" | "0.0.0.0" | "::"))
+    };
+    is_open(before) && !is_open(config)
 }
 
 /// The change taken back, or the faulty line put right.

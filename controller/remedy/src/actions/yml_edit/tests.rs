@@ -71,6 +71,17 @@ fn the_change_that_brought_it_can_be_taken_back() {
 }
 
 #[test]
+fn what_binds_to_everything_again_says_so() {
+    let risk = |old: &str| {
+        let node = edited(Node::new(), old, "network.host: 10.9.9.9\n", "network.host");
+        let remedies = refused(failed(node, &[LOST], 1));
+        remedies.into_iter().find(|remedy| remedy.title.contains("Take back")).unwrap().risk
+    };
+    assert!(risk("network.host: 0.0.0.0\n").contains("every network the machine is in"));
+    assert!(!risk("network.host: 10.0.0.5\n#\n").contains("every network"));
+}
+
+#[test]
 fn a_change_that_another_came_after_is_not_taken_back() {
     let (old, new) = ("http.port: 9200\n", "\thttp.port: 9200\n");
     let node = edited(Node::new(), old, new, "syntax").yml("\thttp.port: 9201\n", FAILED_AT.plus_millis(-30_000));
