@@ -37,6 +37,46 @@ pub fn between(old_path: &str, new_path: &str, old: &str, new: &str, context: us
     out
 }
 
+/// The text before a change, from its diff and the text after it. None when the diff is not whole, or the text is another by now.
+pub fn before(diff: &str, new: &str) -> Option<String> {
+    let end = if new.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut lines: Vec<&str> = new.lines().collect();
+    let mut hunks: Vec<(usize, Vec<&str>, Vec<&str>)> = Vec::new();
+    for line in diff.lines().skip(2) {
+        if let Some(position) = line.strip_prefix("@@ ") {
+            hunks.push((new_start(position)?, Vec::new(), Vec::new()));
+            continue;
+        }
+        let (_, removed, added) = hunks.last_mut()?;
+        match line.split_at_checked(1)? {
+            (" ", line) => {
+                removed.push(line);
+                added.push(line);
+            }
+            ("-", line) => removed.push(line),
+            ("+", line) => added.push(line),
+            _ => return None,
+        }
+    }
+    // From the last to the first, so that the positions of those before stay.
+    for (at, removed, added) in hunks.into_iter().rev() {
+        let range = at..at.checked_add(added.len())?;
+        if lines.get(range.clone())? != added.as_slice() {
+            return None;
+        }
+        lines.splice(range, removed);
+    }
+    Some(lines.into_iter().flat_map(|line| [line, end]).collect())
+}
+
+/// The index of the first new line of `-2,5 +2,5 @@`; a side without lines names the line before it.
+fn new_start(position: &str) -> Option<usize> {
+    let (_, new) = position.split_once('+')?;
+    let (start, count) = new.strip_suffix(" @@")?.split_once(',')?;
+    let start: usize = start.parse().ok()?;
+    if count == "0" { Some(start) } else { start.checked_sub(1) }
+}
+
 fn edits<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Edit<'a>> {
     let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let most = old.len().min(new.len()) - head;
@@ -119,7 +159,7 @@ fn hunk(edits: &[Edit<'_>], from: usize, to: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::unified;
+    use super::{before, unified};
 
     #[test]
     fn shows_what_changed_with_its_lines() {
@@ -142,5 +182,26 @@ mod tests {
     fn additions_to_nothing_and_removals_of_all() {
         assert_eq!(unified("x", "", "a\n"), "--- x\n+++ x\n@@ -0,0 +1,1 @@\n+a\n");
         assert_eq!(unified("x", "a\n", ""), "--- x\n+++ x\n@@ -1,1 +0,0 @@\n-a\n");
+    }
+
+    #[test]
+    fn a_change_can_be_taken_back() {
+        let old: String = (0..30).map(|n| format!("{n}\n")).collect();
+        let edits =
+            [old.replace("\n3\n", "\nthree\nIII\n").replace("\n25\n", "\n"), format!("new\n{old}"), "a\n".to_owned()];
+        for new in edits {
+            assert_eq!(before(&unified("x", &old, &new), &new).as_deref(), Some(old.as_str()));
+        }
+        assert_eq!(before(&unified("x", "", "a\n"), "a\n").as_deref(), Some(""));
+        assert_eq!(before(&unified("x", "a\n", ""), "").as_deref(), Some("a\n"));
+    }
+
+    #[test]
+    fn a_change_that_no_longer_stands_is_not_taken_back() {
+        let diff = unified("x", "a\nb\nc\n", "a\nB\nc\n");
+        assert_eq!(before(&diff, "a\nX\nc\n"), None);
+        assert_eq!(before(&diff, "a\n"), None);
+        assert_eq!(before(&format!("{diff}…\n"), "a\nB\nc\n"), None);
+        assert_eq!(before("--- x\n+++ x\n@@ -1,1 +18446744073709551615,1 @@\n-a\n+b\n", "b\n"), None);
     }
 }

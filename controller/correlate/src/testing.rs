@@ -128,6 +128,16 @@ impl Node {
         self
     }
 
+    /// Rewrites the source of all evidence of a kind.
+    pub fn rewrite<T: Evidence>(mut self, edit: impl Fn(&str) -> String) -> Self {
+        for envelope in self.picture.evidence.iter_mut().filter(|held| held.kind.as_str() == T::KIND) {
+            if let Body::Raw(raw) = &mut envelope.body {
+                *raw = edit(&String::from_utf8_lossy(raw)).into_bytes();
+            }
+        }
+        self
+    }
+
     /// The agent could not read a source.
     pub fn denied<T: Evidence>(self, subject: &str) -> Self {
         let failure = Failure { reason: FailureReason::Denied, message: format!("{subject}: permission denied") };

@@ -11,10 +11,11 @@ use crate::case::Case;
 use crate::causes::{self, undetermined};
 use crate::cite;
 use crate::finding::{Blocks, Cause, Finding, Step, Support, missing};
+use crate::gaps::{self, Gap};
 use crate::path;
 
-/// Entries of `missing` at most; more is no help.
-const MISSING: usize = 8;
+/// Pieces of evidence quoted at most.
+const CITED: usize = 64;
 
 /// A cause that applies, with its place in the catalogue.
 pub(crate) struct Supported {
@@ -29,7 +30,7 @@ pub(crate) struct Supported {
 struct Findings {
     supported: Vec<Supported>,
     ruled_out: Vec<RuledOut>,
-    missing: Vec<MissingEvidence>,
+    missing: Vec<Gap>,
     cited: Vec<Citation>,
 }
 
@@ -44,10 +45,13 @@ pub(crate) fn diagnosis(case: &Case<'_>) -> Diagnosis {
         supported.support.blocks != Blocks::Start || reasons == 1
     });
     let first = found.supported.iter().position(|supported| !is_next(supported));
+    let stage =
+        first.map_or_else(|| gaps::stage_of(case.wire.symptom()), |index| found.supported.get(index)?.cause.stage);
+    let gaps = gaps::ordered(std::mem::take(&mut found.missing), stage);
     let mut missing = Vec::new();
     let mut verdict = match first {
         Some(index) => found.supported.remove(index),
-        None => undetermined::supported(case, &found.missing),
+        None => undetermined::supported(case, gaps.first()),
     };
     cap(case, &mut verdict, &mut missing);
     if !verdict.cause.needs.is_empty() {
@@ -55,7 +59,7 @@ pub(crate) fn diagnosis(case: &Case<'_>) -> Diagnosis {
     }
     missing.extend(verdict.support.missing.iter().cloned());
     if verdict.support.certainty != Certainty::Certain {
-        missing.extend(std::mem::take(&mut found.missing));
+        missing.extend(gaps);
     }
     let path = path::stages(case, &verdict, &found.supported, &mut found.cited);
     let blockers: Vec<Supported> = found.supported.into_iter().filter(|behind| behind.cause.stage.is_some()).collect();
@@ -80,7 +84,7 @@ pub(crate) fn diagnosis(case: &Case<'_>) -> Diagnosis {
         blockers: behind,
         path,
         ruled_out: found.ruled_out,
-        missing: unique(missing),
+        missing: gaps::merged(missing),
         evidence: unique(cited),
         change,
         remedies: Vec::new(),
@@ -100,7 +104,7 @@ fn findings(case: &Case<'_>) -> Findings {
                 found.ruled_out.push(RuledOut { cause: id, because, evidence });
                 found.cited.extend(cites);
             }
-            Finding::Unknown(missing) => found.missing.extend(missing),
+            Finding::Unknown(missing) => found.missing.extend(missing.into_iter().map(|gap| (cause.stage, gap))),
         }
     }
     found
@@ -207,25 +211,13 @@ fn seen(case: &Case<'_>, change: &Change, cited: &mut Vec<Citation>) -> ChangeSe
     }
 }
 
-/// Without repetitions, in order; at most [`MISSING`] of what is missing.
-fn unique<T: PartialEq + Capped>(items: Vec<T>) -> Vec<T> {
-    let mut kept: Vec<T> = Vec::new();
+/// Without repetitions, in order; at most [`CITED`].
+fn unique(items: Vec<Citation>) -> Vec<Citation> {
+    let mut kept: Vec<Citation> = Vec::new();
     for item in items {
-        if !kept.contains(&item) && kept.len() < T::MOST {
+        if !kept.contains(&item) && kept.len() < CITED {
             kept.push(item);
         }
     }
     kept
-}
-
-trait Capped {
-    const MOST: usize;
-}
-
-impl Capped for MissingEvidence {
-    const MOST: usize = MISSING;
-}
-
-impl Capped for Citation {
-    const MOST: usize = 64;
 }

@@ -85,7 +85,10 @@ impl<'a> Case<'a> {
             }
             (Target::Unknown, _) => missing(
                 format!("anything from the host behind {host}: no agent speaks for it"),
-                "run `dialtone collect` on that host and diagnose the bundle with --evidence, or join an agent there",
+                format!(
+                    "run `sudo dialtone diagnose http://localhost:{}` on that host, or join an agent there",
+                    self.picture.endpoint.port
+                ),
             ),
             (Target::Node(found), None) => {
                 missing(format!("which engines are on {}", found.node.name), "update or restart its agent")

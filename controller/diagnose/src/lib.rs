@@ -6,6 +6,7 @@ pub mod causes;
 mod cite;
 mod client_error;
 mod finding;
+mod gaps;
 mod packet;
 mod path;
 mod quote;

@@ -98,10 +98,17 @@ impl<'a> Start<'a> {
         if self.log.is_none() && !self.lines.iter().any(wrote) {
             let unit = self.engine.unit_name().unwrap_or(self.engine.engine.name.as_str());
             let log = self.engine.engine.log_file.as_deref().unwrap_or("the engine's log");
-            return Finding::unknown(
-                format!("what {} wrote when its start failed", self.engine.title()),
-                format!("on {}: sudo journalctl -u {unit} -n 200; sudo tail -n 200 {log}", self.engine.node),
-            );
+            let (title, node, name) = (self.engine.title(), &self.engine.node, &self.engine.engine.name);
+            let words = format!("sudo journalctl -u {unit} -n 200; sudo tail -n 200 {log}");
+            return match self.is_down {
+                true => {
+                    Finding::unknown(format!("what {title} wrote when its start failed"), format!("on {node}: {words}"))
+                }
+                false => Finding::unknown(
+                    format!("whether {title} runs, and what it wrote if its start failed"),
+                    format!("on {node}: systemctl status {name}; {words}"),
+                ),
+            };
         }
         Finding::ruled_out("no such message in the journal or log of its last start", Vec::new())
     }
@@ -220,7 +227,11 @@ impl ByWords {
 
 /// The line of a message that has the words, without the engine's prefix of it.
 pub(crate) fn line_with(message: &str, words: &[&str]) -> String {
-    let line = message.lines().find(|line| words.iter().any(|word| line.contains(word))).unwrap_or(message);
+    // With a stack trace, the address is in the exception that has this one for its cause.
+    let binding = message.lines().find(|line| line.contains("Failed to bind to"));
+    let with_words = message.lines().find(|line| words.iter().any(|word| line.contains(word)));
+    let caused = with_words.is_some_and(|line| line.starts_with("Caused by: java.net.BindException"));
+    let line = binding.filter(|_| caused).or(with_words).unwrap_or(message);
     cite::shown(line.trim().trim_start_matches("Likely root cause: "))
 }
 
@@ -321,16 +332,13 @@ pub(crate) fn running<'a>(case: &'a Case<'_>) -> Result<&'a EngineView, Finding>
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod pictures {
-    //! The three pictures of every cause that shows in the words of a failed start.
+    //! Pictures of failed starts.
 
-    use common_model::{Diagnosis, Symptom, Timestamp};
+    use common_model::{Symptom, Timestamp};
     use controller_correlate::Picture;
     use controller_correlate::testing::{AT, Node, picture, probe};
-
-    use crate::case::Case;
-    use crate::finding::{Cause, Finding};
 
     /// When the start failed.
     pub(crate) const FAILED_AT: Timestamp = Timestamp(AT.0 - 480_000);
@@ -342,19 +350,34 @@ pub(crate) mod pictures {
         wrote.failed(FAILED_AT, exit)
     }
 
-    fn refused(node: Node) -> Picture {
-        picture(node, vec![probe(Symptom::Refused)])
+    /// Such a node, whose port refuses.
+    pub(crate) fn failed(lines: &[&str], exit: i32) -> Picture {
+        refused(failing(lines, exit))
     }
 
-    /// It fires for these lines, for certain.
-    pub(crate) fn fires(cause: &Cause, lines: &[&str], exit: i32) -> Diagnosis {
-        let diagnosis = crate::diagnose(&refused(failing(lines, exit)));
+    /// A node whose port refuses.
+    pub(crate) fn refused(node: Node) -> Picture {
+        picture(node, vec![probe(Symptom::Refused)])
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod checks {
+    //! The three tests of every cause that shows in the words of a failed start.
+
+    use common_model::{Certainty, Diagnosis};
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{AT, Node};
+
+    use super::pictures::{failed, failing, refused};
+    use crate::case::Case;
+    use crate::finding::{Cause, Finding};
+
+    /// It fires in this picture, for certain.
+    pub(crate) fn fires(cause: &Cause, picture: &Picture) -> Diagnosis {
+        let diagnosis = crate::diagnose(picture);
         let verdict = &diagnosis.verdict;
-        assert_eq!(
-            (verdict.cause.as_str(), verdict.certainty),
-            (cause.id, common_model::Certainty::Certain),
-            "{verdict:#?}"
-        );
+        assert_eq!((verdict.cause.as_str(), verdict.certainty), (cause.id, Certainty::Certain), "{verdict:#?}");
         diagnosis
     }
 
@@ -369,7 +392,7 @@ pub(crate) mod pictures {
 
     /// It cannot tell when nothing the engine wrote was read.
     pub(crate) fn cannot_tell(cause: &Cause) {
-        let found = (cause.rule)(&Case::of(&refused(failing(&[], 1))));
+        let found = (cause.rule)(&Case::of(&failed(&[], 1)));
         assert!(matches!(found, Finding::Unknown(_)), "{found:?}");
     }
 }

@@ -5,47 +5,25 @@ use std::collections::BTreeSet;
 
 use common_evidence::collectors::sockets::Listener;
 use common_model::change::{ChangedItem, Topic};
-use common_model::probe::HttpAnswer;
 use common_model::{Body, Certainty, Change, Diagnosis, Probe, Symptom, Timestamp};
-use controller_correlate::testing::{AT, Node, STARTED, YML, answered, foreign, http, picture, probe, tls};
+use controller_correlate::testing::{AT, Node, STARTED, YML, answered, foreign, picture, probe};
 use controller_correlate::{Picture, Reading};
-use serde_json::json;
 
+use crate::causes::{FIRES, by_id};
 use crate::diagnose;
 
 const FAILED_AT: Timestamp = Timestamp(AT.0 - 480_000);
 
-/// One picture of each of the main causes, by its id.
+/// The pictures of the causes that are certain in theirs, by id.
 fn scenes() -> Vec<(&'static str, Picture)> {
-    let refused = || vec![probe(Symptom::Refused)];
-    let drop = json!({"nftables": [
-        {"table": {"family": "inet", "name": "filter", "handle": 1}},
-        {"chain": {"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
-    ]});
-    let check = "bootstrap check failure [1] of [1]: max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]";
-    let failing = Node::new()
-        .sysctl("vm.max_map_count", "65530")
-        .starting(FAILED_AT.plus_millis(-5000))
-        .stderr(FAILED_AT.plus_millis(-200), "ERROR: [1] bootstrap checks failed. You must address the points described in the following [1] lines before starting Elasticsearch.")
-        .stderr(FAILED_AT.plus_millis(-100), check)
-        .failed(FAILED_AT, 78);
-    let secured =
-        Probe { connected: true, http: Some(http(HttpAnswer::Empty)), tls: Some(tls()), ..probe(Symptom::Eof) };
-    let loopback = Node::new()
-        .yml("cluster.name: es\n", STARTED.plus_millis(-1000))
-        .listening(&["[::1]:9200", "[::ffff:127.0.0.1]:9200"]);
-    let moved = Node::new()
-        .yml("network.host: 0.0.0.0\nhttp.port: 9201\n", STARTED.plus_millis(-1000))
-        .listening(&["[::]:9201", "[::]:9300"]);
-    vec![
-        ("not-running", picture(Node::new().stopped(FAILED_AT), refused())),
-        ("bound-to-loopback", picture(loopback, refused())),
-        ("port-differs", picture(moved, refused())),
-        ("host-firewall", picture(Node::new().nft(drop), vec![probe(Symptom::Timeout)])),
-        ("bootstrap-check", picture(failing, refused())),
-        ("https-required", picture(Node::new(), vec![secured])),
-        ("healthy", picture(Node::new(), vec![answered(200)])),
-    ]
+    let pictures = FIRES.iter().map(|(cause, fires)| (cause.id, fires()));
+    pictures.filter(|(_, picture)| diagnose(picture).verdict.certainty == Certainty::Certain).collect()
+}
+
+/// Those of them that rest on evidence from the node; the wire alone decides the others.
+fn of_nodes() -> Vec<(&'static str, Picture)> {
+    let rests = |id: &str| by_id(id).is_some_and(|cause| !cause.needs.is_empty());
+    scenes().into_iter().filter(|(cause, _)| rests(cause)).collect()
 }
 
 fn edited(picture: &Picture, edit: impl Fn(&mut Vec<common_model::Envelope>)) -> Picture {
@@ -67,16 +45,10 @@ fn weaker(cause: &str, diagnosis: &Diagnosis, without: &str) {
 }
 
 #[test]
-fn every_scene_is_certain_and_says_so_twice() {
-    for (cause, picture) in scenes() {
-        let (first, second) = (diagnose(&picture), diagnose(&picture));
-        assert_eq!(
-            (first.verdict.cause.as_str(), first.verdict.certainty),
-            (cause, Certainty::Certain),
-            "{:#?}",
-            first.verdict
-        );
-        assert_eq!(serde_json::to_string(&first).unwrap(), serde_json::to_string(&second).unwrap());
+fn the_same_picture_gives_the_same_answer() {
+    for (cause, fires) in FIRES {
+        let said = || serde_json::to_string(&diagnose(&fires())).unwrap();
+        assert_eq!(said(), said(), "{}", cause.id);
     }
 }
 
@@ -145,8 +117,7 @@ fn broken_evidence_breaks_nothing() {
 
 #[test]
 fn stale_evidence_is_never_certain_of_the_node() {
-    for (cause, picture) in scenes().into_iter().filter(|(cause, _)| !matches!(*cause, "https-required" | "healthy")) {
-        let mut picture = picture;
+    for (cause, mut picture) in of_nodes() {
         for node in picture.nodes.values_mut() {
             node.agent.online = false;
             node.agent.confirmed_at = Some(AT.plus_millis(-600_000));
@@ -164,7 +135,7 @@ fn stale_evidence_is_never_certain_of_the_node() {
 
 #[test]
 fn an_agent_that_is_connected_but_confirms_nothing_is_not_called_down() {
-    let (cause, mut picture) = scenes().swap_remove(0);
+    let (cause, mut picture) = of_nodes().swap_remove(0);
     for node in picture.nodes.values_mut() {
         node.agent.confirmed_at = Some(AT.plus_millis(-600_000));
     }
@@ -184,7 +155,7 @@ fn says(diagnosis: &Diagnosis, words: &[&str]) -> bool {
 
 #[test]
 fn a_clock_that_is_a_day_off_is_named_and_changes_no_verdict() {
-    for (cause, right) in scenes().into_iter().filter(|(cause, _)| !matches!(*cause, "https-required" | "healthy")) {
+    for (cause, right) in of_nodes() {
         for (off, words) in [(DAY_MS, "24 h ahead of"), (-DAY_MS, "24 h behind")] {
             // The node dates everything by its own clock: seen from it, it is the picture that was taken at another time.
             let mut skewed = Picture { at: right.at.plus_millis(-off), ..right.clone() };
@@ -261,7 +232,7 @@ fn an_agent_that_still_reads_is_named_where_the_verdict_rests_on_it() {
 
 #[test]
 fn a_probe_that_answers_outweighs_every_static_rule() {
-    for (cause, picture) in scenes() {
+    for (cause, picture) in of_nodes() {
         let answered = Picture { probes: vec![answered(200)], ..picture };
         assert_eq!(diagnose(&answered).verdict.cause.as_str(), "healthy", "{cause}");
     }

@@ -2,7 +2,10 @@
 
 pub mod actions;
 mod ask;
+mod drop_in;
 mod shell;
+#[cfg(test)]
+mod tests;
 
 pub use ask::Ask;
 
@@ -11,12 +14,12 @@ use controller_correlate::Picture;
 
 /// Fills in the remedies: those of the verdict, best first, then those of each further blocker.
 pub fn with_remedies(mut diagnosis: Diagnosis, picture: &Picture) -> Diagnosis {
-    let verdicts = std::iter::once(&diagnosis.verdict).chain(&diagnosis.blockers);
+    // The change is what brought the verdict, not what is behind it.
+    let behind = diagnosis.blockers.iter().map(|blocker| (blocker, None));
     let mut remedies = Vec::new();
-    for verdict in verdicts {
-        let ask = Ask::new(verdict, diagnosis.change.as_ref(), picture);
-        let fitting = actions::ALL.iter().filter(|action| action.causes.contains(&verdict.cause.as_str()));
-        for remedy in fitting.flat_map(|action| (action.propose)(&ask)) {
+    for (verdict, change) in std::iter::once((&diagnosis.verdict, diagnosis.change.as_ref())).chain(behind) {
+        let ask = Ask::new(verdict, change, picture);
+        for remedy in actions::for_cause(verdict.cause.as_str()).flat_map(|action| (action.propose)(&ask)) {
             if !remedies.contains(&remedy) {
                 remedies.push(remedy);
             }

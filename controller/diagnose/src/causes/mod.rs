@@ -7,6 +7,9 @@ macro_rules! registry {
         $(pub mod $name;)*
         /// Every cause, by stage, then in order of judgement.
         pub static ALL: &[&Cause] = &[$(&$name::CAUSE),*];
+        /// Of every cause, in the same order, a picture in which it fires.
+        #[cfg(any(test, feature = "testing"))]
+        pub static FIRES: &[(&Cause, fn() -> controller_correlate::Picture)] = &[$((&$name::CAUSE, $name::fixture::fires)),*];
     };
 }
 
@@ -82,6 +85,13 @@ mod tests {
     fn the_order_is_that_of_the_stages() {
         let stages: Vec<_> = ALL.iter().filter_map(|cause| cause.stage).collect();
         assert!(stages.is_sorted(), "{stages:?}");
+    }
+
+    #[test]
+    fn every_cause_fires_in_its_own_picture() {
+        for (cause, fires) in FIRES {
+            assert_eq!(crate::diagnose(&fires()).verdict.cause.as_str(), cause.id);
+        }
     }
 
     #[test]

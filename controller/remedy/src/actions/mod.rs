@@ -1,6 +1,6 @@
 //! The catalogue of actions: one folder and one word here for each. Of the actions for one cause, the earlier is the better.
 
-use common_model::diagnosis::Remedy;
+use common_model::diagnosis::{Remedy, RemedyKind};
 
 use crate::ask::Ask;
 
@@ -14,6 +14,27 @@ pub struct Action {
     pub propose: fn(&Ask<'_>) -> Vec<Remedy>,
 }
 
+impl Action {
+    /// A remedy of this action that so far has a title.
+    fn remedy(&self, kind: RemedyKind, title: String) -> Remedy {
+        Remedy {
+            plan_id: None,
+            action: self.id.to_owned(),
+            title,
+            kind,
+            commands: Vec::new(),
+            diff: None,
+            risk: String::new(),
+            undo: String::new(),
+        }
+    }
+}
+
+/// The actions that may mend a cause, the better first.
+pub fn for_cause(cause: &str) -> impl Iterator<Item = &'static Action> {
+    ALL.iter().copied().filter(move |action| action.causes.contains(&cause))
+}
+
 macro_rules! registry {
     ($($name:ident),* $(,)?) => {
         $(mod $name;)*
@@ -25,11 +46,13 @@ macro_rules! registry {
 registry! {
     sysctl_set,
     unit_limit,
+    jvm_heap,
     yml_edit,
     firewall_allow,
     service,
     client_url,
     name_lookup,
+    by_hand,
 }
 
 #[cfg(test)]

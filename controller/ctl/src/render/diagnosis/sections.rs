@@ -1,6 +1,6 @@
 //! The parts below the path, each behind a word in the margin.
 
-use common_model::diagnosis::{ChangeSeen, Citation, Link, Remedy, RemedyKind};
+use common_model::diagnosis::{ChangeSeen, Citation, Link, Remedy, RemedyKind, RuledOut};
 use common_model::{Diagnosis, EvidenceId};
 
 use super::{Cautions, Detail, is_healthy};
@@ -94,6 +94,7 @@ impl<'a> Sections<'a> {
                 self.remedy(remedy);
             }
         }
+        self.more(self.diagnosis.remedies.len().saturating_sub(shown), "fix", "fixes");
     }
 
     /// What would block next.
@@ -110,22 +111,24 @@ impl<'a> Sections<'a> {
 
     /// What it is not.
     pub(super) fn ruled_out(&mut self) {
-        let ruled_out = &self.diagnosis.ruled_out;
+        // That the client is not served is what was asked.
+        let ruled_out = self.diagnosis.ruled_out.iter().filter(|out| out.cause.as_str() != "healthy");
+        let ruled_out: Vec<&RuledOut> = ruled_out.collect();
         if ruled_out.is_empty() || !self.detail.rest {
             return;
         }
         self.heading();
         if self.detail.all {
-            for (n, out) in ruled_out.iter().enumerate() {
-                self.entry(
-                    if n == 0 { "RULED OUT" } else { "" },
-                    &format!("{}: {}", out.cause, out.because),
-                    Style::Dim,
-                );
+            for (n, (because, causes)) in grouped(&ruled_out, |out| out.because.as_str()).into_iter().enumerate() {
+                let causes: Vec<&str> = causes.iter().map(|out| out.cause.as_str()).collect();
+                let label = if n == 0 { "RULED OUT" } else { "" };
+                self.entry_hanging(label, 2, &format!("{}: {because}", causes.join(", ")), Style::Dim);
             }
             return;
         }
-        let causes: Vec<&str> = ruled_out.iter().map(|out| out.cause.as_str()).collect();
+        // Those that something seen speaks against come before those that nothing speaks for.
+        let (seen, unseen): (Vec<_>, Vec<_>) = ruled_out.into_iter().partition(|out| !out.evidence.is_empty());
+        let causes: Vec<&str> = seen.into_iter().chain(unseen).map(|out| out.cause.as_str()).collect();
         let plural = if causes.len() == 1 { "" } else { "s" };
         let head = format!("{:MARGIN$}{} cause{plural} (-v says why): ", "RULED OUT", causes.len());
         self.page.cut(0, &format!("{head}{}", causes.join(", ")), Style::Dim);
@@ -138,12 +141,25 @@ impl<'a> Sections<'a> {
         }
         self.heading();
         let missing = &self.diagnosis.missing;
-        let shown = missing.len().min(self.detail.missing);
-        for (n, missing) in missing.iter().take(shown).enumerate() {
-            let label = if n == 0 { "MISSING" } else { "" };
-            self.entry_hanging(label, 2, &format!("{} → {}", missing.evidence, missing.how_to_get_it), Style::Plain);
+        let shown = missing.get(..self.detail.missing).unwrap_or(missing);
+        let mut label = "MISSING";
+        for (place, gaps) in grouped(shown, |gap| place(&gap.how_to_get_it).0) {
+            // Several things to be done at one place stand below its name.
+            let below = gaps.len() > 1 && !place.is_empty();
+            if below {
+                self.entry(std::mem::take(&mut label), &format!("{place}:"), Style::Plain);
+            }
+            for gap in gaps {
+                let how = if below { self::place(&gap.how_to_get_it).1 } else { &gap.how_to_get_it };
+                let (indent, hang) = if below { ("  ", 4) } else { ("", 2) };
+                let text = format!("{indent}{} → {how}", gap.evidence);
+                self.entry_hanging(std::mem::take(&mut label), hang, &text, Style::Plain);
+            }
         }
-        self.more(missing.len() - shown, "gap", "gaps");
+        match missing.len() - shown.len() {
+            0 => {}
+            more => self.page.cut(MARGIN + 2, &format!("… and {more} more: -v, or -o json"), Style::Dim),
+        }
     }
 
     /// What each probe met, and how long it all took.
@@ -203,18 +219,22 @@ impl<'a> Sections<'a> {
         for line in remedy.commands.iter().flat_map(|command| command.lines()) {
             self.page.whole(MARGIN + 2, line, Style::Command);
         }
-        match self.detail.cautions {
-            Cautions::Whole => {
+        let (risk, undo) = (format!("risk  {}", remedy.risk), format!("undo  {}", remedy.undo));
+        let whole = self.detail.cautions == Cautions::Whole;
+        match remedy.risk.as_str() {
+            "" => {}
+            risk if whole => {
                 let head = self.page.span(&format!("{:MARGIN$}  risk  ", ""), Style::Dim);
-                let risk = self.page.span(&remedy.risk, Style::Plain);
+                let risk = self.page.span(risk, Style::Plain);
                 self.page.flow(MARGIN + 8, &[head, risk]);
-                self.page.whole(MARGIN + 2, &format!("undo  {}", remedy.undo), Style::Plain);
             }
-            Cautions::OneLineEach => {
-                self.page.cut(MARGIN + 2, &format!("risk  {}", remedy.risk), Style::Plain);
-                self.page.cut(MARGIN + 2, &format!("undo  {}", remedy.undo), Style::Plain);
-            }
-            Cautions::OnlyRisk => self.page.cut(MARGIN + 2, &format!("risk  {}", remedy.risk), Style::Plain),
+            _ => self.page.cut(MARGIN + 2, &risk, Style::Plain),
+        }
+        match self.detail.cautions {
+            _ if remedy.undo.is_empty() => {}
+            Cautions::Whole => self.page.whole(MARGIN + 2, &undo, Style::Plain),
+            Cautions::OneLineEach => self.page.cut(MARGIN + 2, &undo, Style::Plain),
+            Cautions::OnlyRisk => {}
         }
     }
 
@@ -279,6 +299,24 @@ impl<'a> Sections<'a> {
             self.page.blank();
         }
     }
+}
+
+/// What has the same key together, in the order of each key's first.
+fn grouped<'a, T>(items: &'a [T], key: impl Fn(&'a T) -> &'a str) -> Vec<(&'a str, Vec<&'a T>)> {
+    let mut groups: Vec<(&str, Vec<&T>)> = Vec::new();
+    for item in items {
+        let key = key(item);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((key, vec![item])),
+        }
+    }
+    groups
+}
+
+/// Where something is to be done, `on es-1`, and what; the place is empty where none is said.
+fn place(how: &str) -> (&str, &str) {
+    how.split_once(": ").filter(|(place, _)| place.starts_with("on ")).unwrap_or(("", how))
 }
 
 fn is_difference(line: &str) -> bool {

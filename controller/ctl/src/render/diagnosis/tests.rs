@@ -25,7 +25,17 @@ fn screen() -> Terminal {
 
 #[test]
 fn every_diagnosis_fits_a_screen() {
-    for name in ["bound-to-loopback", "host-firewall", "undetermined", "healthy", "https-required", "bootstrap-check"] {
+    let names = [
+        "bound-to-loopback",
+        "host-firewall",
+        "undetermined",
+        "gaps",
+        "healthy",
+        "https-required",
+        "bootstrap-check",
+        "path-permission",
+    ];
+    for name in names {
         let shown = diagnosis(&read(name), &screen(), false);
         // As many rows as a terminal makes of it, with the prompt below it.
         let rows: usize = shown.lines().map(|line| line.chars().count().div_ceil(80).max(1)).sum();
@@ -39,6 +49,7 @@ fn verbose_leaves_nothing_out() {
     let shown = diagnosis(&read("bound-to-loopback"), &screen(), true);
     assert!(!shown.contains('…'), "{shown}");
     check("bound-to-loopback.verbose", &shown);
+    check("gaps.verbose", &diagnosis(&read("gaps"), &screen(), true));
 }
 
 #[test]

@@ -62,21 +62,34 @@ fn rule(case: &Case<'_>) -> Finding {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use common_evidence::collectors::sockets::{Owner, Sockets};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_evidence::collectors::sockets::{Listener, Owner};
+    use common_model::Symptom;
+    use controller_correlate::Picture;
     use controller_correlate::testing::{Node, PID, listener, picture, probe};
 
-    use super::*;
-
-    fn crowded(full: bool) -> Node {
+    pub(crate) fn crowded(full: bool) -> Node {
         let owner = Owner { pid: PID, command: "java".to_owned(), unit: Some("elasticsearch.service".to_owned()) };
         Node::new().listeners(vec![Listener { backlog_full: full, ..listener("[::]:9200", 113, Some(owner)) }])
     }
 
+    pub(crate) fn fires() -> Picture {
+        picture(crowded(true), vec![probe(Symptom::Timeout)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common_evidence::collectors::sockets::Sockets;
+    use controller_correlate::testing::{Node, picture, probe};
+
+    use super::fixture::{self, crowded};
+    use super::*;
+
     #[test]
     fn fires_before_a_firewall_is_blamed() {
-        let verdict = crate::diagnose(&picture(crowded(true), vec![probe(Symptom::Timeout)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!(verdict.cause.as_str(), "accept-queue-full", "{verdict:#?}");
     }
 

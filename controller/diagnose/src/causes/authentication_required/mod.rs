@@ -49,23 +49,33 @@ fn rule(case: &Case<'_>) -> Finding {
     })
 }
 
-#[cfg(test)]
-mod tests {
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
     use common_model::{Probe, Symptom};
     use controller_correlate::Picture;
-    use controller_correlate::testing::{Node, answered, picture, probe};
+    use controller_correlate::testing::{Node, answered, picture};
 
-    use super::*;
-
-    fn complaining(probes: Vec<Probe>) -> Picture {
+    pub(crate) fn complaining(probes: Vec<Probe>) -> Picture {
         let message = "AuthenticationException(401, 'security_exception', 'missing authentication credentials for REST request [/]')";
         Picture { client_error: Some(message.to_owned()), ..picture(Node::new(), probes) }
     }
 
+    pub(crate) fn fires() -> Picture {
+        complaining(vec![Probe { outcome: Symptom::Ok, ..answered(401) }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common_model::{Probe, Symptom};
+    use controller_correlate::testing::{Node, answered, picture, probe};
+
+    use super::fixture::{self, complaining};
+    use super::*;
+
     #[test]
     fn fires_when_client_and_wire_agree() {
-        let probe = Probe { outcome: Symptom::Ok, ..answered(401) };
-        let verdict = crate::diagnose(&complaining(vec![probe])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!(
             (verdict.cause.as_str(), verdict.certainty),
             ("authentication-required", Certainty::Certain),

@@ -37,26 +37,45 @@ static WORDS: ByWords = ByWords {
     },
 };
 
-#[cfg(test)]
-mod tests {
-    use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
         "uncaught exception in thread [main]",
         "BindTransportException[Failed to bind to 10.99.99.99:9300]; nested: BindException[Cannot assign requested address];",
     ];
 
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use super::fixture::{self, LINES};
+    use crate::start::{checks, pictures};
+
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(diagnosis.verdict.sentence.contains("10.99.99.99:9300"), "{}", diagnosis.verdict.sentence);
     }
 
     #[test]
+    fn names_the_address_where_the_log_has_a_stack_trace() {
+        let log = "[2026-01-31T14:01:55,000][INFO ][o.e.n.Node               ] [es-1] version[8.17.2], pid[4242]\n\
+            [2026-01-31T14:01:59,000][ERROR][o.e.b.Elasticsearch      ] [es-1] fatal exception while booting Elasticsearch\n\
+            org.elasticsearch.transport.BindTransportException: Failed to bind to 10.99.99.99:[9300-9399]\n\
+            \tat org.elasticsearch.transport.TcpTransport.bindToPort(TcpTransport.java:485)\n\
+            Caused by: java.net.BindException: Cannot assign requested address\n";
+        let diagnosis = checks::fires(&CAUSE, &pictures::refused(pictures::failing(&[], 1).log(log)));
+        assert!(diagnosis.verdict.sentence.contains("10.99.99.99:[9300-9399]"), "{}", diagnosis.verdict.sentence);
+    }
+
+    #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
-        pictures::does_not(
+        checks::does_not(&CAUSE, LINES);
+        checks::does_not(
             &CAUSE,
             &["BindHttpException[Failed to bind to 127.0.0.1:9200]; nested: BindException[Address already in use];"],
         );
@@ -64,6 +83,6 @@ mod tests {
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

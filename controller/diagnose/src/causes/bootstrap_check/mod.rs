@@ -49,7 +49,7 @@ fn rule(case: &Case<'_>) -> Finding {
             let file = start.engine.engine.log_file.as_deref().unwrap_or("/var/log/elasticsearch/*.log");
             Finding::unknown(
                 format!("what {}'s log says of its last start", start.engine.title()),
-                format!("on {}: sudo tail -n 100 {file}", start.engine.node),
+                format!("on {}: sudo tail -n 200 {file}", start.engine.node),
             )
         }
         _ => Finding::ruled_out("no failed bootstrap check in the journal or log of its last start", Vec::new()),
@@ -144,4 +144,39 @@ fn enforces(change: &Change, engine: &EngineView) -> bool {
         let no_longer_single = item.key == "discovery.type" && item.old.as_deref() == Some("single-node");
         opened || no_longer_single
     })
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, STARTED};
+
+    use crate::start::pictures::{FAILED_AT, refused};
+
+    pub(crate) const MAP_COUNT: &str =
+        "max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]";
+
+    pub(crate) fn failing(messages: &[&str]) -> Node {
+        let mut node = Node::new()
+            .yml("network.host: 0.0.0.0\ndiscovery.seed_hosts: []\n", STARTED.plus_millis(-60_000))
+            .sysctl("vm.max_map_count", "65530")
+            .sysctl_files(&[])
+            .starting(FAILED_AT.plus_millis(-6000));
+        let total = messages.len();
+        let header = format!(
+            "ERROR: [{total}] bootstrap checks failed. You must address the points described in the following [{total}] lines before starting Elasticsearch."
+        );
+        node = node.stderr(FAILED_AT.plus_millis(-100), &header);
+        for (index, message) in messages.iter().enumerate() {
+            node = node.stderr(
+                FAILED_AT.plus_millis(-90),
+                &format!("bootstrap check failure [{}] of [{total}]: {message}", index + 1),
+            );
+        }
+        node.failed(FAILED_AT, 78)
+    }
+
+    pub(crate) fn fires() -> Picture {
+        refused(failing(&[MAP_COUNT]))
+    }
 }

@@ -5,30 +5,9 @@ use common_model::change::ChangedItem;
 use common_model::{Diagnosis, Symptom, Timestamp};
 use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
 
+use super::fixture::{self, MAP_COUNT, failing};
 use super::*;
-
-const FAILED_AT: Timestamp = Timestamp(AT.0 - 480_000);
-const MAP_COUNT: &str = "max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]";
-
-fn failing(messages: &[&str]) -> Node {
-    let mut node = Node::new()
-        .yml("network.host: 0.0.0.0\ndiscovery.seed_hosts: []\n", STARTED.plus_millis(-60_000))
-        .sysctl("vm.max_map_count", "65530")
-        .sysctl_files(&[])
-        .starting(FAILED_AT.plus_millis(-6000));
-    let total = messages.len();
-    let header = format!(
-        "ERROR: [{total}] bootstrap checks failed. You must address the points described in the following [{total}] lines before starting Elasticsearch."
-    );
-    node = node.stderr(FAILED_AT.plus_millis(-100), &header);
-    for (index, message) in messages.iter().enumerate() {
-        node = node.stderr(
-            FAILED_AT.plus_millis(-90),
-            &format!("bootstrap check failure [{}] of [{total}]: {message}", index + 1),
-        );
-    }
-    node.failed(FAILED_AT, 78)
-}
+use crate::start::pictures::FAILED_AT;
 
 fn refused(node: Node) -> Diagnosis {
     crate::diagnose(&picture(node, vec![probe(Symptom::Refused)]))
@@ -57,7 +36,7 @@ fn sysctl_change(at: Timestamp, subject: &str, old: Option<&str>, new: Option<&s
 
 #[test]
 fn fires_with_values_and_the_root() {
-    let diagnosis = refused(failing(&[MAP_COUNT]));
+    let diagnosis = crate::diagnose(&fixture::fires());
     let verdict = &diagnosis.verdict;
     assert_eq!((verdict.cause.as_str(), verdict.certainty), ("bootstrap-check", Certainty::Certain), "{verdict:#?}");
     assert_eq!(

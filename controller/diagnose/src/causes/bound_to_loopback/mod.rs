@@ -230,3 +230,21 @@ fn explains(change: &Change, engine: &EngineView, started: Option<Timestamp>) ->
     });
     of_file && in_force && narrows
 }
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, STARTED};
+
+    use crate::start::pictures::refused;
+
+    const LOOPBACK: &[&str] = &["[::1]:9200", "[::ffff:127.0.0.1]:9200", "[::1]:9300", "[::ffff:127.0.0.1]:9300"];
+
+    pub(crate) fn loopback(yml: &str) -> Node {
+        Node::new().yml(yml, STARTED.plus_millis(-60_000)).listening(LOOPBACK)
+    }
+
+    pub(crate) fn fires() -> Picture {
+        refused(loopback("cluster.name: es\n#network.host: 192.168.0.1\n"))
+    }
+}

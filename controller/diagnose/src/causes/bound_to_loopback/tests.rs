@@ -6,13 +6,8 @@ use common_model::{Diagnosis, Symptom};
 use controller_correlate::testing::{AT, Node, STARTED, YML, answered, asking, foreign, listener, picture, probe};
 use serde_json::json;
 
+use super::fixture::{self, loopback};
 use super::*;
-
-const LOOPBACK: &[&str] = &["[::1]:9200", "[::ffff:127.0.0.1]:9200", "[::1]:9300", "[::ffff:127.0.0.1]:9300"];
-
-fn loopback(yml: &str) -> Node {
-    Node::new().yml(yml, STARTED.plus_millis(-60_000)).listening(LOOPBACK)
-}
 
 fn refused(node: Node) -> Diagnosis {
     crate::diagnose(&picture(node, vec![probe(Symptom::Refused)]))
@@ -41,7 +36,7 @@ fn edit(at: Timestamp, old: Option<&str>, new: Option<&str>) -> Change {
 
 #[test]
 fn fires_for_the_default_bind() {
-    let diagnosis = refused(loopback("cluster.name: es\n#network.host: 192.168.0.1\n"));
+    let diagnosis = crate::diagnose(&fixture::fires());
     let verdict = &diagnosis.verdict;
     assert_eq!((verdict.cause.as_str(), verdict.certainty), ("bound-to-loopback", Certainty::Certain), "{verdict:#?}");
     assert_eq!(

@@ -98,23 +98,35 @@ fn supported(case: &Case<'_>, engine: &EngineView, listeners: &[&Listener]) -> F
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use common_evidence::collectors::sockets::Sockets;
-    use common_model::{Certainty, Symptom};
-    use controller_correlate::testing::{AT, Node, asking, picture, probe};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::Symptom;
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{AT, Node, picture, probe};
 
-    use super::*;
-
-    fn elsewhere() -> Node {
+    pub(crate) fn elsewhere() -> Node {
         Node::new()
             .yml("network.host: 10.9.0.5\n", AT.plus_millis(-86_400_000))
             .listening(&["10.9.0.5:9200", "10.9.0.5:9300"])
     }
 
+    pub(crate) fn fires() -> Picture {
+        picture(elsewhere(), vec![probe(Symptom::Refused)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common_evidence::collectors::sockets::Sockets;
+    use common_model::{Certainty, Symptom};
+    use controller_correlate::testing::{Node, asking, picture, probe};
+
+    use super::fixture::{self, elsewhere};
+    use super::*;
+
     #[test]
     fn fires_for_another_interface() {
-        let verdict = crate::diagnose(&picture(elsewhere(), vec![probe(Symptom::Refused)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!(
             (verdict.cause.as_str(), verdict.certainty),
             ("bound-to-other-address", Certainty::Certain),

@@ -102,24 +102,37 @@ fn explains(change: &Change, engine: &EngineView) -> bool {
         && change.items.iter().any(|item| item.key == "syntax" && item.new.is_some())
 }
 
-#[cfg(test)]
-mod tests {
-    use common_model::Symptom;
-    use controller_correlate::testing::{Node, STARTED, YML, picture, probe};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, STARTED};
 
-    use super::*;
-    use crate::start::pictures::failing;
+    use crate::start::pictures::{failing, refused};
 
     const BROKEN: &str = "cluster.name: es\nnetwork.host: 0.0.0.0\n http.port: 9200\n";
     const SAYS: &str = "Exception in thread \"main\" SettingsException[Failed to load settings from [elasticsearch.yml]]; nested: MarkedYAMLException[mapping values are not allowed here";
 
-    fn broken(node: Node) -> Node {
+    pub(crate) fn broken(node: Node) -> Node {
         node.yml(BROKEN, STARTED.plus_millis(-60_000))
     }
 
+    pub(crate) fn fires() -> Picture {
+        refused(broken(failing(&[SAYS], 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common_model::Symptom;
+    use controller_correlate::testing::{Node, YML, picture, probe};
+
+    use super::fixture::{self, broken};
+    use super::*;
+    use crate::start::pictures::failing;
+
     #[test]
     fn fires_with_the_line() {
-        let verdict = crate::diagnose(&picture(broken(failing(&[SAYS], 1)), vec![probe(Symptom::Refused)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("config-syntax", Certainty::Certain), "{verdict:#?}");
         assert_eq!((verdict.detail["file"].as_str(), verdict.detail["line"].as_u64()), (Some(YML), Some(3)));
     }

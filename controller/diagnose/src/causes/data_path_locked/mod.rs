@@ -35,27 +35,35 @@ fn rule(case: &Case<'_>) -> Finding {
     WORDS.judge_start(case, &start, |message| serde_json::json!({ "message": message }))
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
+        "uncaught exception in thread [main]",
+        "java.lang.IllegalStateException: failed to obtain node locks, tried [[/var/lib/elasticsearch]] with lock id [0]; maybe these locations are not writable or multiple nodes were started",
+    ];
+
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_model::Symptom;
     use controller_correlate::testing::{picture, probe};
 
+    use super::fixture::{self, LINES};
     use super::*;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
-        "uncaught exception in thread [main]",
-        "java.lang.IllegalStateException: failed to obtain node locks, tried [[/var/lib/elasticsearch]] with lock id [0]; maybe these locations are not writable or multiple nodes were started",
-    ];
+    use crate::start::{checks, pictures};
 
     #[test]
     fn fires() {
-        pictures::fires(&CAUSE, LINES, 1);
+        checks::fires(&CAUSE, &fixture::fires());
     }
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
         let denied = "Likely root cause: java.nio.file.AccessDeniedException: /var/lib/elasticsearch/node.lock";
         let picture = picture(pictures::failing(&[LINES[1], denied], 1), vec![probe(Symptom::Refused)]);
         assert_eq!(crate::diagnose(&picture).verdict.cause.as_str(), "path-permission");
@@ -63,6 +71,6 @@ mod tests {
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

@@ -84,6 +84,16 @@ fn url(endpoint: &Endpoint) -> String {
     if endpoint.scheme.is_some() { format!("{endpoint}/") } else { format!("http://{endpoint}/") }
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, answered, picture};
+
+    pub(crate) fn fires() -> Picture {
+        picture(Node::new(), vec![answered(200)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use controller_correlate::testing::{ADDRESS, Node, answered, ip, picture, probe};
@@ -92,8 +102,7 @@ mod tests {
 
     #[test]
     fn fires_on_an_answer() {
-        let picture = picture(Node::new(), vec![answered(200)]);
-        let verdict = crate::diagnose(&picture).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("healthy", Certainty::Certain));
     }
 

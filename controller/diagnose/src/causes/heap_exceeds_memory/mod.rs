@@ -26,18 +26,26 @@ static WORDS: ByWords = ByWords {
     explains: start::unexplained,
 };
 
-#[cfg(test)]
-mod tests {
-    use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
         "OpenJDK 64-Bit Server VM warning: INFO: os::commit_memory(0x00007b77d4000000, 4294967296000, 0) failed; error='Not enough space' (errno=12)",
     ];
 
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use super::fixture::{self, LINES};
+    use crate::start::checks;
+
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(
             diagnosis.verdict.sentence.contains("its heap does not fit into the memory"),
             "{}",
@@ -47,11 +55,11 @@ mod tests {
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

@@ -186,3 +186,33 @@ fn opened(text: &str, port: u16) -> bool {
     let lower = text.to_ascii_lowercase();
     names_port && (lower.contains("accept") || lower.contains("allow") || lower.starts_with("port: "))
 }
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::Symptom;
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, picture, probe};
+    use serde_json::{Value, json};
+
+    pub(crate) fn ruleset(policy: &str, rules: &[Value]) -> Value {
+        let mut all = vec![
+            json!({"metainfo": {"version": "1.0.6", "json_schema_version": 1}}),
+            json!({"table": {"family": "inet", "name": "filter", "handle": 1}}),
+            json!({"chain": {"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input",
+                "prio": 0, "policy": policy}}),
+        ];
+        all.extend(rules.iter().enumerate().map(|(index, verdict)| {
+            let port = json!({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 9200}});
+            json!({"rule": {"family": "inet", "table": "filter", "chain": "input", "handle": 10 + index, "expr": [port, verdict]}})
+        }));
+        json!({ "nftables": all })
+    }
+
+    pub(crate) fn dropping() -> Node {
+        Node::new().nft(ruleset("accept", &[json!({"drop": null})]))
+    }
+
+    pub(crate) fn fires() -> Picture {
+        picture(dropping(), vec![probe(Symptom::Timeout)])
+    }
+}

@@ -7,25 +7,8 @@ use common_model::diagnosis::StageState;
 use controller_correlate::testing::{AT, Node, answered, picture, probe};
 use serde_json::Value;
 
+use super::fixture::{self, dropping, ruleset};
 use super::*;
-
-fn ruleset(policy: &str, rules: &[Value]) -> Value {
-    let mut all = vec![
-        json!({"metainfo": {"version": "1.0.6", "json_schema_version": 1}}),
-        json!({"table": {"family": "inet", "name": "filter", "handle": 1}}),
-        json!({"chain": {"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input",
-            "prio": 0, "policy": policy}}),
-    ];
-    all.extend(rules.iter().enumerate().map(|(index, verdict)| {
-        let port = json!({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 9200}});
-        json!({"rule": {"family": "inet", "table": "filter", "chain": "input", "handle": 10 + index, "expr": [port, verdict]}})
-    }));
-    json!({ "nftables": all })
-}
-
-fn dropping() -> Node {
-    Node::new().nft(ruleset("accept", &[json!({"drop": null})]))
-}
 
 fn seen(node: Node, outcome: Symptom) -> Diagnosis {
     crate::diagnose(&picture(node, vec![probe(outcome)]))
@@ -33,7 +16,7 @@ fn seen(node: Node, outcome: Symptom) -> Diagnosis {
 
 #[test]
 fn fires_for_a_drop_and_a_time_out() {
-    let diagnosis = seen(dropping(), Symptom::Timeout);
+    let diagnosis = crate::diagnose(&fixture::fires());
     let verdict = &diagnosis.verdict;
     assert_eq!((verdict.cause.as_str(), verdict.certainty), ("host-firewall", Certainty::Certain), "{verdict:#?}");
     assert_eq!(

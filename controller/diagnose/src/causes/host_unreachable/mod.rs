@@ -22,8 +22,8 @@ pub static CAUSE: Cause = Cause {
 fn rule(case: &Case<'_>) -> Finding {
     let Some(probe) = case.wire.deciding() else {
         return Finding::unknown(
-            "an attempt to connect",
-            format!("nc -vz {} {}", case.picture.endpoint.host, case.picture.endpoint.port),
+            "an attempt to connect from the client's machine",
+            format!("there: nc -vz {} {}", case.picture.endpoint.host, case.picture.endpoint.port),
         );
     };
     if probe.connected || probe.outcome == Symptom::Refused {
@@ -91,6 +91,17 @@ fn capital(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::Symptom;
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, picture, probe};
+
+    pub(crate) fn fires() -> Picture {
+        picture(Node::new().offline_for(600_000), vec![probe(Symptom::Timeout)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use controller_correlate::testing::{Node, answered, picture, probe};
@@ -99,7 +110,7 @@ mod tests {
 
     #[test]
     fn fires_when_neither_agent_nor_host_answers() {
-        let diagnosis = crate::diagnose(&picture(Node::new().offline_for(600_000), vec![probe(Symptom::Timeout)]));
+        let diagnosis = crate::diagnose(&fixture::fires());
         assert_eq!(
             (diagnosis.verdict.cause.as_str(), diagnosis.verdict.certainty),
             ("host-unreachable", Certainty::Likely)

@@ -179,3 +179,30 @@ fn explains(change: &Change, engine: &EngineView) -> bool {
     let of_file = change.topic == Topic::Config && change.subject == engine.engine.config_file();
     of_file && engine.started_at().is_none_or(|started| change.at <= started) && change.items.iter().any(turned_on)
 }
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::probe::HttpAnswer;
+    use common_model::{Probe, Symptom};
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, STARTED, http, picture, probe, tls};
+
+    pub(crate) fn closed() -> Probe {
+        Probe { connected: true, http: Some(http(HttpAnswer::Empty)), ..probe(Symptom::Eof) }
+    }
+
+    pub(crate) fn behind_tls() -> Probe {
+        Probe { tls: Some(tls()), ..closed() }
+    }
+
+    pub(crate) fn secured() -> Node {
+        Node::new().yml(
+            "network.host: 0.0.0.0\nxpack.security.enabled: true\nxpack.security.http.ssl:\n  enabled: true\n",
+            STARTED.plus_millis(-60_000),
+        )
+    }
+
+    pub(crate) fn fires() -> Picture {
+        picture(secured(), vec![behind_tls()])
+    }
+}

@@ -4,26 +4,12 @@ use common_model::change::ChangedItem;
 use common_model::diagnosis::StageState;
 use controller_correlate::testing::{AT, Node, STARTED, YML, answered, http, picture, probe, tls};
 
+use super::fixture::{self, behind_tls, closed, secured};
 use super::*;
-
-fn closed() -> Probe {
-    Probe { connected: true, http: Some(http(HttpAnswer::Empty)), ..probe(Symptom::Eof) }
-}
-
-fn behind_tls() -> Probe {
-    Probe { tls: Some(tls()), ..closed() }
-}
-
-fn secured() -> Node {
-    Node::new().yml(
-        "network.host: 0.0.0.0\nxpack.security.enabled: true\nxpack.security.http.ssl:\n  enabled: true\n",
-        STARTED.plus_millis(-60_000),
-    )
-}
 
 #[test]
 fn fires_for_an_empty_reply_and_a_handshake() {
-    let diagnosis = crate::diagnose(&picture(secured(), vec![behind_tls()]));
+    let diagnosis = crate::diagnose(&fixture::fires());
     let verdict = &diagnosis.verdict;
     assert_eq!((verdict.cause.as_str(), verdict.certainty), ("https-required", Certainty::Certain), "{verdict:#?}");
     assert_eq!(

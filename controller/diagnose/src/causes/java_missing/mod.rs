@@ -24,16 +24,24 @@ static WORDS: ByWords = ByWords {
     },
 };
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &["could not find java in ES_JAVA_HOME at /opt/jdk/bin/java"];
+
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &["could not find java in ES_JAVA_HOME at /opt/jdk/bin/java"];
+    use super::fixture::{self, LINES};
+    use crate::start::checks;
 
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(
             diagnosis.verdict.sentence.contains("there is no Java where it looks for it"),
             "{}",
@@ -43,11 +51,11 @@ mod tests {
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

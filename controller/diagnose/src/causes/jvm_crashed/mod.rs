@@ -22,26 +22,34 @@ static WORDS: ByWords = ByWords {
     explains: start::package_changed,
 };
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &["# A fatal error has been detected by the Java Runtime Environment:"];
+
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 134)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &["# A fatal error has been detected by the Java Runtime Environment:"];
+    use super::fixture::{self, LINES};
+    use crate::start::checks;
 
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 134);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(diagnosis.verdict.sentence.contains("the JVM crashed"), "{}", diagnosis.verdict.sentence);
     }
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

@@ -61,15 +61,13 @@ fn rule(case: &Case<'_>) -> Finding {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use common_model::Probe;
-    use controller_correlate::Picture;
-    use controller_correlate::testing::{Node, answered, asking, probe};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::{Probe, Symptom};
+    use controller_correlate::testing::{Node, asking, probe};
+    use controller_correlate::{Picture, Resolution};
 
-    use super::*;
-
-    fn unresolved() -> Picture {
+    pub(crate) fn fires() -> Picture {
         let probe = Probe {
             address: None,
             source: None,
@@ -80,6 +78,15 @@ mod tests {
         let resolution = Resolution::Failed("Name or service not known".to_owned());
         Picture { resolution, ..asking("http://es-9.example.org:9200", Node::new(), vec![probe]) }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, answered, asking};
+
+    use super::fixture::fires as unresolved;
+    use super::*;
 
     #[test]
     fn fires() {

@@ -83,6 +83,17 @@ fn rule(case: &Case<'_>) -> Finding {
     })
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::Symptom;
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, picture, probe};
+
+    pub(crate) fn fires() -> Picture {
+        picture(Node::bare().engines(Vec::new()).listening(&[]), vec![probe(Symptom::Refused)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use controller_correlate::testing::{Node, picture, probe};
@@ -91,8 +102,7 @@ mod tests {
 
     #[test]
     fn fires_on_a_node_without_an_engine() {
-        let node = Node::bare().engines(Vec::new()).listening(&[]);
-        let verdict = crate::diagnose(&picture(node, vec![probe(Symptom::Refused)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("not-installed", Certainty::Certain), "{verdict:#?}");
     }
 

@@ -171,3 +171,16 @@ fn explains(change: &Change, engine: &EngineView, unit: Option<&Cited<Unit>>) ->
     let never = engine.ending() == Ending::NoRun && disabled;
     never && ((of_unit && becomes("unit-file-state", &["disabled", "masked"])) || change.topic == Topic::Boot)
 }
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{AT, Node};
+
+    use crate::start::pictures::refused;
+
+    pub(crate) fn fires() -> Picture {
+        let at = AT.plus_millis(-480_000);
+        refused(Node::new().stopped(at))
+    }
+}

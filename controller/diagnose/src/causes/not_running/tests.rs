@@ -38,6 +38,12 @@ fn fires_for_a_stopped_unit_and_says_who() {
 }
 
 #[test]
+fn fires_without_a_record_of_who() {
+    let verdict = crate::diagnose(&fixture::fires()).verdict;
+    assert_eq!((verdict.cause.as_str(), verdict.certainty), ("not-running", Certainty::Certain), "{verdict:#?}");
+}
+
+#[test]
 fn nobody_is_named_without_a_record() {
     let at = AT.plus_millis(-480_000);
     let node = Node::new().sudo(at.plus_millis(-1500), "alice", "/usr/bin/systemctl status elasticsearch").stopped(at);

@@ -52,21 +52,34 @@ fn rule(case: &Case<'_>) -> Finding {
     )
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::Node;
+
+    use crate::start::pictures::refused;
+
+    pub(crate) fn killed() -> Node {
+        Node::new().unit_with("failed", "failed", "oom-kill", 2, 9, "enabled").no_process().listening(&[])
+    }
+
+    pub(crate) fn fires() -> Picture {
+        refused(killed())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_evidence::collectors::unit::Unit;
     use common_model::Symptom;
     use controller_correlate::testing::{AT, Node, picture, probe};
 
+    use super::fixture::{self, killed};
     use super::*;
-
-    fn killed() -> Node {
-        Node::new().unit_with("failed", "failed", "oom-kill", 2, 9, "enabled").no_process().listening(&[])
-    }
 
     #[test]
     fn fires_for_the_kernels_kill() {
-        let verdict = crate::diagnose(&picture(killed(), vec![probe(Symptom::Refused)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("out-of-memory", Certainty::Certain), "{verdict:#?}");
     }
 

@@ -85,6 +85,17 @@ fn listening(case: &Case<'_>) -> bool {
     engine.sockets.known().is_some_and(|sockets| sockets.value.listeners.iter().any(|listener| accepts(&listener)))
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::Symptom;
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, picture, probe};
+
+    pub(crate) fn fires() -> Picture {
+        picture(Node::new(), vec![probe(Symptom::Timeout)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_evidence::collectors::nftables::Nftables;
@@ -94,7 +105,7 @@ mod tests {
 
     #[test]
     fn fires_when_the_node_would_let_it_in_but_never_for_certain() {
-        let verdict = crate::diagnose(&picture(Node::new(), vec![probe(Symptom::Timeout)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("path-firewall", Certainty::Likely), "{verdict:#?}");
     }
 

@@ -55,22 +55,34 @@ fn rule(case: &Case<'_>) -> Finding {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use common_model::Probe;
-    use controller_correlate::testing::{Node, answered, asking, probe, tls};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::{Probe, Symptom};
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, answered, asking};
 
-    use super::*;
+    pub(crate) const HTTPS: &str = "https://10.0.0.5:9200";
 
-    const HTTPS: &str = "https://10.0.0.5:9200";
-
-    fn failed() -> Probe {
+    pub(crate) fn failed() -> Probe {
         Probe { outcome: Symptom::TlsFailure, ..answered(200) }
     }
 
+    pub(crate) fn fires() -> Picture {
+        asking(HTTPS, Node::new(), vec![failed()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common_model::Probe;
+    use controller_correlate::testing::{Node, asking, probe, tls};
+
+    use super::fixture::{self, HTTPS, failed};
+    use super::*;
+
     #[test]
     fn fires_when_plain_http_is_answered() {
-        let verdict = crate::diagnose(&asking(HTTPS, Node::new(), vec![failed()])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!(
             (verdict.cause.as_str(), verdict.certainty),
             ("plain-http-only", Certainty::Certain),

@@ -22,19 +22,27 @@ static WORDS: ByWords = ByWords {
     explains: start::package_changed,
 };
 
-#[cfg(test)]
-mod tests {
-    use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
         "uncaught exception in thread [main]",
         "java.lang.IllegalArgumentException: Plugin [foo] was built for Elasticsearch version 7.10.2 but version 7.17.28 is running",
     ];
 
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use super::fixture::{self, LINES};
+    use crate::start::checks;
+
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(
             diagnosis.verdict.sentence.contains("a plugin was built for another version"),
             "{}",
@@ -44,11 +52,11 @@ mod tests {
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

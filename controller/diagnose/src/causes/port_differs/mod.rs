@@ -166,3 +166,21 @@ fn explains(change: &Change, engine: &EngineView, port: u16, started: Option<Tim
     };
     of_file && started.is_none_or(|started| change.at <= started) && change.items.iter().any(moved)
 }
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, STARTED};
+
+    use crate::start::pictures::refused;
+
+    pub(crate) fn moved() -> Node {
+        Node::new()
+            .yml("network.host: 0.0.0.0\nhttp.port: 9201\n", STARTED.plus_millis(-60_000))
+            .listening(&["[::]:9201", "[::]:9300"])
+    }
+
+    pub(crate) fn fires() -> Picture {
+        refused(moved())
+    }
+}

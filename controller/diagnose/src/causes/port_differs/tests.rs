@@ -7,13 +7,8 @@ use controller_correlate::testing::{
     AT, Node, PID, STARTED, YML, answered, asking, foreign, http, listener, picture, probe,
 };
 
+use super::fixture::{self, moved};
 use super::*;
-
-fn moved() -> Node {
-    Node::new()
-        .yml("network.host: 0.0.0.0\nhttp.port: 9201\n", STARTED.plus_millis(-60_000))
-        .listening(&["[::]:9201", "[::]:9300"])
-}
 
 fn refused(node: Node) -> Diagnosis {
     crate::diagnose(&picture(node, vec![probe(Symptom::Refused)]))
@@ -21,7 +16,7 @@ fn refused(node: Node) -> Diagnosis {
 
 #[test]
 fn fires_for_another_configured_port() {
-    let verdict = refused(moved()).verdict;
+    let verdict = crate::diagnose(&fixture::fires()).verdict;
     assert_eq!((verdict.cause.as_str(), verdict.certainty), ("port-differs", Certainty::Certain), "{verdict:#?}");
     assert_eq!(
         verdict.sentence,

@@ -52,19 +52,27 @@ fn port(message: &str) -> Option<u16> {
     bound.rsplit([':', '[']).next()?.parse().ok()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
         "uncaught exception in thread [main]",
         "BindHttpException[Failed to bind to 127.0.0.1:9200]; nested: BindException[Address already in use];",
     ];
 
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{self, LINES};
+    use super::*;
+    use crate::start::checks;
+
     #[test]
     fn fires_with_the_port() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert_eq!(diagnosis.verdict.detail["port"], 9200);
         assert_eq!(port("BindHttpException[Failed to bind to [9200]]"), Some(9200));
         assert_eq!(port("Failed to bind to [::1]:9200]; nested: x"), Some(9200));
@@ -73,11 +81,11 @@ mod tests {
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

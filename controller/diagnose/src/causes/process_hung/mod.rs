@@ -97,21 +97,32 @@ fn supported(case: &Case<'_>, engine: &EngineView, stopped: Option<&Process>) ->
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use common_model::Probe;
-    use controller_correlate::testing::{Node, STARTED, answered, http, picture, probe};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::probe::HttpAnswer;
+    use common_model::{Probe, Symptom};
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, STARTED, http, picture, probe};
 
-    use super::*;
-
-    fn silence() -> Probe {
+    pub(crate) fn silence() -> Probe {
         Probe { connected: true, http: Some(http(HttpAnswer::Silence)), ..probe(Symptom::Timeout) }
     }
 
+    pub(crate) fn fires() -> Picture {
+        picture(Node::new().process_with(STARTED, &[], "T"), vec![silence()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use controller_correlate::testing::{Node, answered, picture, probe};
+
+    use super::fixture::{self, silence};
+    use super::*;
+
     #[test]
     fn fires_for_a_stopped_process() {
-        let node = Node::new().process_with(STARTED, &[], "T");
-        let verdict = crate::diagnose(&picture(node, vec![silence()])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("process-hung", Certainty::Certain), "{verdict:#?}");
     }
 

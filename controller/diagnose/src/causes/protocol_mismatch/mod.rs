@@ -97,19 +97,30 @@ fn supported(
     })
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::probe::{HttpAnswer, HttpSeen};
+    use common_model::{Probe, Symptom};
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, asking, http, probe};
+
+    pub(crate) fn fires() -> Picture {
+        let seen = HttpSeen { excerpt: super::TRANSPORT.to_owned(), ..http(HttpAnswer::NotHttp) };
+        let probe = Probe { port: 9300, connected: true, http: Some(seen), ..probe(Symptom::HttpError) };
+        asking("http://10.0.0.5:9300", Node::new(), vec![probe])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_model::Symptom;
-    use common_model::probe::HttpSeen;
-    use controller_correlate::testing::{Node, answered, asking, http, probe};
+    use controller_correlate::testing::{Node, answered, asking, probe};
 
     use super::*;
 
     #[test]
     fn fires_for_the_transport_port() {
-        let seen = HttpSeen { excerpt: TRANSPORT.to_owned(), ..http(HttpAnswer::NotHttp) };
-        let probe = Probe { port: 9300, connected: true, http: Some(seen), ..probe(Symptom::HttpError) };
-        let verdict = crate::diagnose(&asking("http://10.0.0.5:9300", Node::new(), vec![probe])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!(
             (verdict.cause.as_str(), verdict.certainty),
             ("protocol-mismatch", Certainty::Certain),

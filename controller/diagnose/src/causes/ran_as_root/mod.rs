@@ -22,27 +22,35 @@ static WORDS: ByWords = ByWords {
     explains: |change, _, _| change.items.iter().any(|item| item.key == "user"),
 };
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] =
+        &["uncaught exception in thread [main]", "java.lang.RuntimeException: can not run elasticsearch as root"];
+
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] =
-        &["uncaught exception in thread [main]", "java.lang.RuntimeException: can not run elasticsearch as root"];
+    use super::fixture::{self, LINES};
+    use crate::start::checks;
 
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 1);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(diagnosis.verdict.sentence.contains("it refuses to run as root"), "{}", diagnosis.verdict.sentence);
     }
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

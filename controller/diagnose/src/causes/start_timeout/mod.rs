@@ -52,21 +52,34 @@ fn rule(case: &Case<'_>) -> Finding {
     )
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::Node;
+
+    use crate::start::pictures::refused;
+
+    pub(crate) fn timed_out() -> Node {
+        Node::new().unit("failed", "failed", "timeout", 143).no_process().listening(&[])
+    }
+
+    pub(crate) fn fires() -> Picture {
+        refused(timed_out())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_evidence::collectors::engines::Engines;
     use common_model::Symptom;
     use controller_correlate::testing::{AT, Node, picture, probe};
 
+    use super::fixture::{self, timed_out};
     use super::*;
-
-    fn timed_out() -> Node {
-        Node::new().unit("failed", "failed", "timeout", 143).no_process().listening(&[])
-    }
 
     #[test]
     fn fires() {
-        let verdict = crate::diagnose(&picture(timed_out(), vec![probe(Symptom::Refused)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("start-timeout", Certainty::Certain), "{verdict:#?}");
     }
 

@@ -82,21 +82,34 @@ fn rule(case: &Case<'_>) -> Finding {
     })
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{AT, Node};
+
+    use crate::start::pictures::refused;
+
+    pub(crate) fn young() -> Node {
+        Node::new().unit("activating", "start", "success", 0).process(AT.plus_millis(-12_000)).listening(&["[::]:9300"])
+    }
+
+    pub(crate) fn fires() -> Picture {
+        refused(young())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_evidence::collectors::sockets::Sockets;
     use common_model::Symptom;
-    use controller_correlate::testing::{AT, Node, picture, probe};
+    use controller_correlate::testing::{Node, picture, probe};
 
+    use super::fixture::{self, young};
     use super::*;
-
-    fn young() -> Node {
-        Node::new().unit("activating", "start", "success", 0).process(AT.plus_millis(-12_000)).listening(&["[::]:9300"])
-    }
 
     #[test]
     fn fires_while_systemd_waits() {
-        let verdict = crate::diagnose(&picture(young(), vec![probe(Symptom::Refused)])).verdict;
+        let verdict = crate::diagnose(&fixture::fires()).verdict;
         assert_eq!((verdict.cause.as_str(), verdict.certainty), ("still-starting", Certainty::Certain), "{verdict:#?}");
         assert!(verdict.sentence.contains("12 s ago"), "{}", verdict.sentence);
     }

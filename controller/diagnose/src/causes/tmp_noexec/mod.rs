@@ -22,18 +22,26 @@ static WORDS: ByWords = ByWords {
     explains: start::unexplained,
 };
 
-#[cfg(test)]
-mod tests {
-    use super::CAUSE;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
         "java.lang.UnsatisfiedLinkError: /tmp/elasticsearch-1/jna-1/jna1.tmp: failed to map segment from shared object: Operation not permitted",
     ];
 
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 78)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CAUSE;
+    use super::fixture::{self, LINES};
+    use crate::start::checks;
+
     #[test]
     fn fires() {
-        let diagnosis = pictures::fires(&CAUSE, LINES, 78);
+        let diagnosis = checks::fires(&CAUSE, &fixture::fires());
         assert!(
             diagnosis.verdict.sentence.contains("its temporary directory does not allow execution"),
             "{}",
@@ -43,11 +51,11 @@ mod tests {
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

@@ -21,7 +21,7 @@ pub static CAUSE: Cause = Cause {
 };
 
 /// The verdict when no cause is supported.
-pub(crate) fn supported(case: &Case<'_>, missing: &[MissingEvidence]) -> Supported {
+pub(crate) fn supported(case: &Case<'_>, missing: Option<&MissingEvidence>) -> Supported {
     let seen = match case.wire.deciding() {
         Some(probe) => format!(
             "From {} to {}: {}",
@@ -35,7 +35,7 @@ pub(crate) fn supported(case: &Case<'_>, missing: &[MissingEvidence]) -> Support
         },
     };
     let failed = Start::failed(case).ok().filter(|start| start.failed.is_some());
-    let wanted = missing.first().map(|missing| format!(" Missing: {}.", missing.evidence)).unwrap_or_default();
+    let wanted = missing.map(|missing| format!(" Missing: {}.", missing.evidence)).unwrap_or_default();
     let (sentence, chain) = match failed {
         Some(start) => {
             let steps = start.steps(case);
@@ -60,6 +60,19 @@ pub(crate) fn supported(case: &Case<'_>, missing: &[MissingEvidence]) -> Support
     Supported { cause: &CAUSE, support }
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    use common_model::Symptom;
+    use controller_correlate::Picture;
+    use controller_correlate::testing::{Node, picture, probe};
+
+    pub(crate) fn fires() -> Picture {
+        let mut picture = picture(Node::new(), vec![probe(Symptom::Refused)]);
+        picture.nodes.clear();
+        picture
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_model::Symptom;
@@ -79,12 +92,10 @@ mod tests {
 
     #[test]
     fn a_refusal_without_an_agent_is_not_decided() {
-        let mut picture = picture(Node::new(), vec![probe(Symptom::Refused)]);
-        picture.nodes.clear();
-        let diagnosis = crate::diagnose(&picture);
+        let diagnosis = crate::diagnose(&super::fixture::fires());
         assert_eq!(diagnosis.verdict.cause.as_str(), "undetermined");
         assert!(
-            diagnosis.missing.iter().any(|missing| missing.how_to_get_it.contains("dialtone collect")),
+            diagnosis.missing.iter().any(|missing| missing.how_to_get_it.contains("dialtone diagnose")),
             "{:?}",
             diagnosis.missing
         );

@@ -54,22 +54,30 @@ fn key(message: &str) -> Option<&str> {
     rest.split_once(']').map(|(key, _)| key)
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture {
+    pub(crate) const LINES: &[&str] = &[
+        "uncaught exception in thread [main]",
+        "java.lang.IllegalArgumentException: unknown setting [http.prot] did you mean [http.port]?",
+    ];
+
+    pub(crate) fn fires() -> controller_correlate::Picture {
+        crate::start::pictures::failed(LINES, 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common_model::Symptom;
     use controller_correlate::testing::{STARTED, picture, probe};
 
+    use super::fixture::{self, LINES};
     use super::*;
-    use crate::start::pictures;
-
-    const LINES: &[&str] = &[
-        "uncaught exception in thread [main]",
-        "java.lang.IllegalArgumentException: unknown setting [http.prot] did you mean [http.port]?",
-    ];
+    use crate::start::{checks, pictures};
 
     #[test]
     fn fires_with_key_and_line() {
-        pictures::fires(&CAUSE, LINES, 1);
+        checks::fires(&CAUSE, &fixture::fires());
         let node = pictures::failing(LINES, 1).yml("cluster.name: es\nhttp.prot: 9200\n", STARTED);
         let verdict = crate::diagnose(&picture(node, vec![probe(Symptom::Refused)])).verdict;
         assert_eq!((verdict.detail["key"].as_str(), verdict.detail["line"].as_u64()), (Some("http.prot"), Some(2)));
@@ -77,11 +85,11 @@ mod tests {
 
     #[test]
     fn does_not() {
-        pictures::does_not(&CAUSE, LINES);
+        checks::does_not(&CAUSE, LINES);
     }
 
     #[test]
     fn cannot_tell() {
-        pictures::cannot_tell(&CAUSE);
+        checks::cannot_tell(&CAUSE);
     }
 }

@@ -35,15 +35,12 @@ fn remedy(ask: &Ask<'_>) -> Option<Remedy> {
     let title = format!("Let {client} reach port {}{}", packet.port, ask.on_node());
     let commands: Vec<String> =
         opening.commands.iter().chain(&opening.persist).map(|command| as_root(command)).collect();
+    let kind = if commands.is_empty() { RemedyKind::Manual } else { RemedyKind::Approve };
     Some(Remedy {
-        plan_id: None,
-        action: ACTION.id.to_owned(),
-        title,
-        kind: if commands.is_empty() { RemedyKind::Manual } else { RemedyKind::Approve },
         commands,
-        diff: None,
         risk: opening.risk,
         undo: opening.undo.iter().map(|command| as_root(command)).collect::<Vec<_>>().join(" && "),
+        ..ACTION.remedy(kind, title)
     })
 }
 

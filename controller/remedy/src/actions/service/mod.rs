@@ -6,8 +6,11 @@ use super::Action;
 use crate::ask::Ask;
 
 /// The entry.
-pub(super) static ACTION: Action =
-    Action { id: "service", causes: &["not-running", "bound-to-loopback", "port-differs"], propose };
+pub(super) static ACTION: Action = Action {
+    id: "service",
+    causes: &["not-running", "bound-to-loopback", "bound-to-other-address", "port-differs"],
+    propose,
+};
 
 fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
     match ask.verdict.cause.as_str() {
@@ -54,14 +57,5 @@ fn restart(ask: &Ask<'_>) -> Option<Remedy> {
 }
 
 fn remedy(title: String, commands: Vec<String>, risk: &str, undo: String) -> Remedy {
-    Remedy {
-        plan_id: None,
-        action: ACTION.id.to_owned(),
-        title,
-        kind: RemedyKind::Approve,
-        commands,
-        diff: None,
-        risk: risk.to_owned(),
-        undo,
-    }
+    Remedy { commands, risk: risk.to_owned(), undo, ..ACTION.remedy(RemedyKind::Approve, title) }
 }

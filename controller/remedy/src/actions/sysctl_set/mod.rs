@@ -29,24 +29,24 @@ fn remedy(ask: &Ask<'_>, required: u64) -> Option<Remedy> {
     let node = ask.node?;
     let live =
         node.one::<Sysctls>("").known().and_then(|sysctls| sysctls.value.values.get(MAP_COUNT)?.parse::<u64>().ok());
-    let mut commands = Vec::new();
     // A value that is high enough by now is never lowered.
-    if live.is_none_or(|live| live < required) {
-        commands.push(format!("sudo sysctl -w {MAP_COUNT}={required}"));
-    }
-    commands.extend(persist(node.one::<PersistedSysctls>("").known().map(|files| &files.value), required)?);
-    let unit = ask.unit();
-    commands.extend(unit.map(|unit| format!("sudo systemctl restart {unit}")));
+    let raise = live.is_none_or(|live| live < required).then(|| format!("sudo sysctl -w {MAP_COUNT}={required}"));
+    let persist = persist(node.one::<PersistedSysctls>("").known().map(|files| &files.value), required)?;
     let old = live.map_or_else(|| "the value before".to_owned(), |live| live.to_string());
+    let (title, undo) = match (&raise, &persist) {
+        (None, None) => {
+            (format!("Start {}{} again: {MAP_COUNT} is {old} by now", ask.who(), ask.on_node()), String::new())
+        }
+        _ => (
+            format!("Raise {MAP_COUNT} to {required}{}, now and for the next boot", ask.on_node()),
+            format!("sudo sysctl -w {MAP_COUNT}={old}, and take the line out of the file again"),
+        ),
+    };
     Some(Remedy {
-        plan_id: None,
-        action: ACTION.id.to_owned(),
-        title: format!("Raise {MAP_COUNT} to {required}{}, now and for the next boot", ask.on_node()),
-        kind: RemedyKind::Approve,
-        commands,
-        diff: None,
+        commands: raise.into_iter().chain(persist).chain(ask.restart()).collect(),
         risk: "None known: the setting only allows more memory maps; it holds for the whole host.".to_owned(),
-        undo: format!("sudo sysctl -w {MAP_COUNT}={old}, and take the line out of the file again"),
+        undo,
+        ..ACTION.remedy(RemedyKind::Approve, title)
     })
 }
 
@@ -77,7 +77,24 @@ fn write_own(file: &str, required: u64) -> String {
 mod tests {
     use common_evidence::collectors::sysctl_files::PersistedSysctl;
 
+    use controller_correlate::testing::Node;
+
     use super::*;
+    use crate::tests::{checked, refused, told};
+
+    const LOW: &str = "max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]";
+    const START: &str = "sudo systemctl restart elasticsearch.service";
+
+    #[test]
+    fn a_value_repaired_since_only_wants_a_start() {
+        let remedies = refused(checked(Node::new(), &[LOW]));
+        let title = "Start elasticsearch.service on es-1 again: vm.max_map_count is 262144 by now";
+        assert_eq!(told(&remedies), [(title, vec![START])]);
+        let remedies = refused(checked(Node::new().sysctl(MAP_COUNT, "65530").sysctl_files(&[]), &[LOW]));
+        let write = "echo 'vm.max_map_count = 262144' | sudo tee /etc/sysctl.d/60-dialtone.conf";
+        let title = "Raise vm.max_map_count to 262144 on es-1, now and for the next boot";
+        assert_eq!(told(&remedies), [(title, vec!["sudo sysctl -w vm.max_map_count=262144", write, START])]);
+    }
 
     fn files(file: &str, value: &str) -> PersistedSysctls {
         let entry =

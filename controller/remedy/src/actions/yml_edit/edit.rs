@@ -10,6 +10,29 @@ pub(super) fn set(config: &EngineConfig, key: &str, value: &str) -> Option<Strin
     }
 }
 
+/// The text with the setting called otherwise, its value as it is. None unless the line spells out the whole key.
+pub(super) fn rename(config: &EngineConfig, setting: &Setting, key: &str) -> Option<String> {
+    let mut lines: Vec<&str> = config.text.split_inclusive('\n').collect();
+    let at = setting.line.checked_sub(1)?;
+    let line = lines.get(at)?;
+    let (head, _) = split_key(line, setting)?;
+    let before = head.strip_suffix(setting.key.as_str())?;
+    let changed = format!("{before}{key}{}", line.get(head.len()..)?);
+    lines[at] = &changed;
+    Some(lines.concat())
+}
+
+/// The text with the setting's line as a comment. A setting that takes several lines would leave a fault: see what the text says.
+pub(super) fn comment_out(config: &EngineConfig, setting: &Setting) -> Option<String> {
+    let mut lines: Vec<&str> = config.text.split_inclusive('\n').collect();
+    let at = setting.line.checked_sub(1)?;
+    let line = lines.get(at)?;
+    split_key(line, setting)?;
+    let changed = format!("#{line}");
+    lines[at] = &changed;
+    Some(lines.concat())
+}
+
 /// Replaces the value on the setting's line; key, indentation and comment stay.
 fn replace(config: &EngineConfig, setting: &Setting, value: &str) -> Option<String> {
     let mut lines: Vec<&str> = config.text.split_inclusive('\n').collect();
@@ -123,6 +146,18 @@ mod tests {
         assert_eq!(edited("#http.host: 1\nb: 1", "http.host").unwrap(), "#http.host: 1\nhttp.host: X\nb: 1\n");
         assert_eq!(edited("b: 1", "http.host").unwrap(), "b: 1\nhttp.host: X\n");
         assert_eq!(edited("", "http.host").unwrap(), "http.host: X\n");
+    }
+
+    #[test]
+    fn a_key_is_renamed_or_commented_out_where_it_stands() {
+        let text = "a: 1\nhttp.prot: 9200 # why\n\"x.y\": 1\nhttp:\n  prot: 1\n";
+        let config = config(text);
+        let renamed = rename(&config, &config.settings[1], "http.port").unwrap();
+        assert_eq!(renamed, text.replace("http.prot", "http.port"));
+        assert_eq!(rename(&config, &config.settings[2], "x.z"), None, "a quoted key");
+        assert_eq!(rename(&config, &config.settings[3], "http.port"), None, "a nested key");
+        let without = comment_out(&config, &config.settings[1]).unwrap();
+        assert_eq!(without, text.replace("http.prot", "#http.prot"));
     }
 
     #[test]
