@@ -1,93 +1,38 @@
-//! A controller, an operator's machine and nodes, set up only by packages, `init`, `join`, `login` and `systemctl`.
-//!
 //! One fleet serves all tests of a run. Its nodes are lent in turn; a test breaks its node in the real way and hands it back
 //! healthy, or the node is thrown away.
 
 use std::ops::Deref;
-use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use system_tests::fleet as installed;
 use system_tests::lab::engine::Scheme;
-use system_tests::lab::{Engine, Host, client};
-use system_tests::packages;
-use tempfile::TempDir;
+use system_tests::lab::{Engine, Host};
 
 /// How long the agent and the controller may take to see what a test did. Far more than they need.
 const SEEN: Duration = Duration::from_secs(30);
 
-pub(crate) struct Fleet {
-    pub(crate) controller: Host,
-    pin: String,
-    /// Home directory of the operator, outside the hosts.
-    home: TempDir,
-    /// The `dialtone` command of the package under test, unpacked for the machine that is no lab host.
-    command: TempDir,
-}
+/// The fleet, and questions that wait for what a test did to be seen.
+pub(crate) struct Fleet(installed::Fleet);
 
 /// The fleet of this run.
 pub(crate) fn fleet() -> &'static Fleet {
     static FLEET: OnceLock<Fleet> = OnceLock::new();
-    FLEET.get_or_init(|| Fleet::set_up().unwrap())
+    FLEET.get_or_init(|| Fleet(installed::Fleet::set_up().unwrap()))
+}
+
+impl Deref for Fleet {
+    type Target = installed::Fleet;
+
+    fn deref(&self) -> &installed::Fleet {
+        &self.0
+    }
 }
 
 impl Fleet {
-    fn set_up() -> Result<Self> {
-        let controller = Host::boot("controller")?;
-        for package in ["dialtone-controller", "dialtone"] {
-            controller.install_deb(&packages::deb(package)?)?;
-        }
-        let address = controller.ip().to_string();
-        let init = controller.check(&[
-            "dialtone-controller",
-            "init",
-            "--san",
-            &format!("controller,{address}"),
-            "-o",
-            "json",
-        ])?;
-        let pin = text(&serde_json::from_str(&init)?, "ca_pin")?;
-        controller.check(&["systemctl", "enable", "--now", "dialtone-controller"])?;
-
-        let command = TempDir::new()?;
-        let unpack = std::process::Command::new("dpkg-deb")
-            .arg("-x")
-            .args([packages::deb("dialtone")?.as_path(), command.path()])
-            .status()?;
-        anyhow::ensure!(unpack.success(), "the package dialtone cannot be unpacked");
-        let fleet = Self { controller, pin, home: TempDir::new()?, command };
-        let added = fleet.controller.check(&[
-            "dialtone-controller",
-            "operator",
-            "add",
-            "alice",
-            "--role",
-            "admin",
-            "-o",
-            "json",
-        ])?;
-        let token = text(&serde_json::from_str(&added)?, "token")?;
-        let address = format!("{}:7443", fleet.controller.ip());
-        fleet.dialtone(&["login", &address, "--token", &token, "--ca-pin", &fleet.pin])?.ok()?;
-        Ok(fleet)
-    }
-
-    /// Runs `dialtone` as the operator, outside the hosts.
-    pub(crate) fn dialtone(&self, arguments: &[&str]) -> Result<system_tests::lab::Output> {
-        let program = self.command.path().join("usr/bin/dialtone");
-        let mut command = client()?.command("timeout");
-        command.arg("60").arg(program).args(arguments).env("HOME", self.home.path()).env_remove("XDG_CONFIG_HOME");
-        let output = command.stdin(Stdio::null()).output()?;
-        Ok(system_tests::lab::Output {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    }
-
     /// Diagnoses an endpoint from outside.
     pub(crate) fn diagnose(&self, endpoint: &str) -> Result<Seen> {
         let output = self.dialtone(&["diagnose", "-o", "json", endpoint])?;
@@ -113,23 +58,6 @@ impl Fleet {
             thread::yield_now();
         }
     }
-
-    /// Installs the agent on a host and joins it to the controller.
-    pub(crate) fn join(&self, host: &Host) -> Result<()> {
-        host.install_deb(&packages::deb("dialtone-agent")?)?;
-        // A host that replaces one a failed test spoilt takes over its name, which only a token that says so allows.
-        let create = ["dialtone-controller", "token", "create", "--node", host.name(), "-o", "json"];
-        let made = self.controller.check(&create)?;
-        let token = text(&serde_json::from_str(&made)?, "token")?;
-        let address = format!("{}:7443", self.controller.ip());
-        host.check(&["dialtone-agent", "join", &address, "--token", &token, "--ca-pin", &self.pin])?;
-        host.check(&["systemctl", "enable", "--now", "dialtone-agent"])?;
-        Ok(())
-    }
-}
-
-fn text(json: &Value, key: &str) -> Result<String> {
-    json[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {json}"))
 }
 
 /// A node with an engine that answers and an agent that has joined; nobody else's until this is dropped.
