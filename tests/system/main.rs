@@ -5,4 +5,5 @@
 mod causes;
 mod fleet;
 mod install;
+mod install_rpm;
 mod lab_works;
