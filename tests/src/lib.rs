@@ -4,5 +4,7 @@
 //! this machine, and is gone when the test process is. Nothing outside the
 //! tests depends on this crate.
 
+pub mod fleet;
 pub mod lab;
 pub mod packages;
+pub mod product;

@@ -1,5 +1,3 @@
-//! A controller, an operator's machine and nodes, set up only by packages, `init`, `join`, `login` and `systemctl`.
-//!
 //! One fleet serves all tests of a run. Its nodes are lent in turn; a test breaks its node in the real way and hands it back
 //! healthy, or the node is thrown away.
 
@@ -10,44 +8,40 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use system_tests::fleet as installed;
 use system_tests::lab::engine::Scheme;
-use system_tests::lab::{Engine, Host, Output};
-use system_tests::packages;
-
-use crate::product::{self, Laptop};
+use system_tests::lab::{Engine, Host};
 
 /// How long the agent and the controller may take to see what a test did. Far more than they need.
 const SEEN: Duration = Duration::from_secs(30);
 
-pub(crate) struct Fleet {
-    pub(crate) controller: Host,
-    pin: String,
-    laptop: Laptop,
-}
+/// The fleet, and questions that wait for what a test did to be seen.
+pub(crate) struct Fleet(installed::Fleet);
 
 /// The fleet of this run.
 pub(crate) fn fleet() -> &'static Fleet {
     static FLEET: OnceLock<Fleet> = OnceLock::new();
-    FLEET.get_or_init(|| Fleet::set_up().unwrap())
+    FLEET.get_or_init(|| Fleet(patient().unwrap()))
+}
+
+/// A fleet whose controller waits long for its agents: what an answer rests on is tested, not how fast a busy machine gives it.
+fn patient() -> Result<installed::Fleet> {
+    let fleet = installed::Fleet::set_up()?;
+    let wait = "s/^refresh_ms: .*/refresh_ms: 10000/";
+    fleet.controller.check(&["sed", "--in-place", wait, "/etc/dialtone/controller.yaml"])?;
+    fleet.controller.check(&["systemctl", "restart", "dialtone-controller"])?;
+    Ok(fleet)
+}
+
+impl Deref for Fleet {
+    type Target = installed::Fleet;
+
+    fn deref(&self) -> &installed::Fleet {
+        &self.0
+    }
 }
 
 impl Fleet {
-    fn set_up() -> Result<Self> {
-        let controller = Host::boot("controller")?;
-        for package in ["dialtone-controller", "dialtone"] {
-            controller.install_deb(&packages::deb(package)?)?;
-        }
-        let pin = product::start_controller(&controller, &format!("controller,{}", controller.ip()))?;
-        let laptop = Laptop::new()?;
-        laptop.login(&controller, &pin, "alice", "admin")?;
-        Ok(Self { controller, pin, laptop })
-    }
-
-    /// Runs `dialtone` as the operator, outside the hosts.
-    pub(crate) fn dialtone(&self, arguments: &[&str]) -> Result<Output> {
-        self.laptop.dialtone(arguments)
-    }
-
     /// Diagnoses an endpoint from outside.
     pub(crate) fn diagnose(&self, endpoint: &str) -> Result<Seen> {
         let output = self.dialtone(&["diagnose", "-o", "json", endpoint])?;
@@ -72,14 +66,6 @@ impl Fleet {
             }
             thread::yield_now();
         }
-    }
-
-    /// Installs the agent on a host and joins it to the controller.
-    pub(crate) fn join(&self, host: &Host) -> Result<()> {
-        host.install_deb(&packages::deb("dialtone-agent")?)?;
-        // A host that replaces one a failed test spoilt takes over its name, which only a token that says so allows.
-        product::join(&self.controller, host, &self.pin, &["--node", host.name()])?;
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use system_tests::lab::{Engine, Host, until};
 use system_tests::packages;
 
-use crate::product::{self, Laptop};
+use system_tests::product::{self, Laptop};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -6,5 +6,5 @@ mod causes;
 mod embedded;
 mod fleet;
 mod install;
+mod install_rpm;
 mod lab_works;
-mod product;

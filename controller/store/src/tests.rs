@@ -149,6 +149,22 @@ fn export_and_import_give_the_same_records() {
     assert!(import(&copy, &mut &b"{}"[..]).unwrap_err().to_string().contains("line 1"));
 }
 
+#[test]
+fn an_import_leaves_what_is_there_and_takes_keys_that_begin_like_others() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(from.path());
+    let many = (0..2500).fold(Batch::default(), |batch, n| batch.put(format!("event/{n:04}"), "1"));
+    store.commit("a", &many.put("state/x", "1").put("state/x/y", "1")).unwrap();
+    let mut text = Vec::new();
+    export(&store, &mut text).unwrap();
+    let copy = open(to.path());
+    copy.commit("a", &Batch::default().put("state/x/y", "here before")).unwrap();
+    assert_eq!(import(&copy, &mut text.as_slice()).unwrap(), 2501);
+    assert_eq!(copy.get("a", "state/x").unwrap().unwrap().value, b"1");
+    assert_eq!(copy.get("a", "state/x/y").unwrap().unwrap().value, b"here before");
+    assert_eq!(scan_prefix(&copy, "a", "event/", Order::Ascending, usize::MAX).unwrap().len(), 2500);
+}
+
 const KILLED_WRITER: &str = "DIALTONE_STORE_KILLED_WRITER";
 
 /// The child of the test below: commits for ever and says which commits were acknowledged. Does nothing as a test of its own.

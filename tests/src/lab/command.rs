@@ -41,7 +41,10 @@ impl Output {
 }
 
 /// Runs the command to its end with nothing on its standard input.
-pub(crate) fn output(command: &mut Command) -> Result<Output> {
+///
+/// # Errors
+/// When it cannot be started; how it ended is in the output.
+pub fn output(command: &mut Command) -> Result<Output> {
     output_with_input(command, &[])
 }
 

@@ -42,8 +42,17 @@ impl Host {
     /// # Errors
     /// When not root, when `name` is taken, or when the boot fails.
     pub fn boot(name: &str) -> Result<Self> {
+        Self::boot_with(name, &[])
+    }
+
+    /// The same, of an image that has these Debian packages, too. Each set of packages is an image of its own: for what
+    /// only one subject needs.
+    ///
+    /// # Errors
+    /// As [`Host::boot`].
+    pub fn boot_with(name: &str, packages: &[&str]) -> Result<Self> {
         let run = run::current()?;
-        let image = image::prepare()?;
+        let image = image::prepare(packages)?;
         let directory = run.directory.join("hosts").join(name);
         fs::create_dir(&directory).with_context(|| format!("a host named {name}"))?;
         let host = Self {

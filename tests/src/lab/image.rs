@@ -47,19 +47,20 @@ const DISABLED_UNITS: &[&str] = &[
 /// Stock files that set kernel settings of the whole machine at boot.
 const MASKED_SYSCTL_FILES: &[&str] = &["50-pid-max.conf", "99-protect-links.conf"];
 
-/// The root directory of the base image, made on first use (two minutes).
-pub(crate) fn prepare() -> Result<PathBuf> {
-    let name = cache::key("image", &(VERSION, apt::SUITE, PACKAGES));
-    cache::once(&name, make)
+/// The root directory of the base image with these Debian packages in it, too, made on first use (two minutes).
+pub(crate) fn prepare(extra: &[&str]) -> Result<PathBuf> {
+    let packages = [PACKAGES, extra].concat();
+    let name = cache::key("image", &(VERSION, apt::SUITE, &packages));
+    cache::once(&name, |root| make(root, &packages))
 }
 
-fn make(root: &Path) -> Result<()> {
+fn make(root: &Path, packages: &[&str]) -> Result<()> {
     let source = apt::source()?;
     // A mount namespace of its own takes debootstrap's mounts away with it,
     // however it ends.
     let mut arguments: Vec<OsString> = ["--mount", "--propagation=private", "debootstrap"].map(OsString::from).to_vec();
     arguments.push("--variant=minbase".into());
-    arguments.push(format!("--include={}", PACKAGES.join(",")).into());
+    arguments.push(format!("--include={}", packages.join(",")).into());
     if let Some(keyring) = &source.keyring {
         let mut option = OsString::from("--keyring=");
         option.push(keyring);

@@ -30,7 +30,7 @@ pub mod tls;
 mod wait;
 
 pub use client::{Client, Connect, client};
-pub use command::Output;
+pub use command::{Output, output};
 pub use engine::Engine;
 pub use host::{Host, PathCut};
 pub use sysctl::SysctlGuard;

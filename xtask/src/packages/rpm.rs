@@ -37,6 +37,9 @@ pub(super) fn write(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow
 /// Where zsh looks on Debian, and on the systems that use rpm.
 const ZSH: (&str, &str) = ("/usr/share/zsh/vendor-completions", "/usr/share/zsh/site-functions");
 
+/// The scriptlets call it, so it has to be there before them, and until after them.
+const REQUIRES: &str = "Requires: systemd\nRequires(post,preun,postun): systemd\n";
+
 /// The tree is built already, so the spec only lays it out; rpm finds the libraries by itself.
 fn specify(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow::Result<String> {
     let files: Vec<String> =
@@ -45,15 +48,16 @@ fn specify(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow::Result<
     Ok(format!(
         "Name: {}\nVersion: {}\nRelease: 1\nSummary: {}\nLicense: Apache-2.0\n{}\n%description\n{}\n\
          %install\ncp -a {}/. %{{buildroot}}/\n\
-         mv %{{buildroot}}{} %{{buildroot}}{}\n\n{scripts}%files\n%defattr(-,root,root)\n{}\n",
+         mv %{{buildroot}}{} %{{buildroot}}{}\n\n{scripts}%files\n%defattr(-,root,root)\n%dir /usr/share/doc/{}\n{}\n",
         manifest.name,
         build.version,
         manifest.summary,
-        if manifest.service { "Requires: systemd\n" } else { "" },
+        if manifest.service { REQUIRES } else { "" },
         manifest.description,
         staged.display(),
         ZSH.0,
         ZSH.1,
+        manifest.name,
         files.join("\n"),
     ))
 }
