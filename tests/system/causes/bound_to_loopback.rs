@@ -20,6 +20,17 @@ fn a_loopback_address_in_a_nested_key_is_named_with_its_line() {
     loopback(Engine::Elasticsearch, nested, "/etc/elasticsearch/elasticsearch.yml:4");
 }
 
+#[test]
+fn what_changed_while_the_agent_was_down_is_seen_at_its_next_start() {
+    let node = node(Engine::Elasticsearch);
+    node.check(&["systemctl", "stop", "dialtone-agent"]).unwrap();
+    node.restart_with(&node.engine.healthy_yml().replace("network.host: 0.0.0.0\n", ""));
+    node.check(&["systemctl", "start", "dialtone-agent"]).unwrap();
+    let seen = fleet().diagnose_until(&node.endpoint(), "bound-to-loopback");
+    let diff = seen.json["change"]["diff"].as_str().unwrap_or_default();
+    assert!(diff.contains("-network.host: 0.0.0.0"), "{:#}", seen.json["change"]);
+}
+
 fn loopback(engine: Engine, broken: impl Fn(&str) -> String, source: &str) {
     let node = node(engine);
     node.restart_with(&broken(&engine.healthy_yml()));

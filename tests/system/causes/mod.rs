@@ -7,3 +7,4 @@ mod host_firewall;
 mod https_required;
 mod not_running;
 mod port_differs;
+mod two_engines;
