@@ -11,8 +11,7 @@ use controller_correlate::{Picture, Reading};
 
 use crate::causes::{FIRES, by_id};
 use crate::diagnose;
-
-const FAILED_AT: Timestamp = Timestamp(AT.0 - 480_000);
+use crate::start::pictures::FAILED_AT;
 
 /// The pictures of the causes that are certain in theirs, by id.
 fn scenes() -> Vec<(&'static str, Picture)> {

@@ -33,7 +33,6 @@ type Tell = fn(&Ask<'_>) -> Told;
 
 /// Every cause that may need a person, with what it is told.
 const TABLE: &[(&str, Tell)] = &[
-    ("name-unresolved", reach::name),
     ("host-unreachable", reach::host),
     ("host-firewall", reach::host_firewall),
     ("path-firewall", reach::path),

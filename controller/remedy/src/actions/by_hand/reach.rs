@@ -1,23 +1,10 @@
-//! Names, ways, filters and sockets.
+//! Ways, filters and sockets.
 
 use std::net::IpAddr;
 
 use super::{Told, place, yml};
 use crate::ask::{Ask, shown};
 use crate::shell;
-
-pub(super) fn name(ask: &Ask<'_>) -> Told {
-    let host = shown(&ask.picture.endpoint.host);
-    let word = shell::word(&ask.picture.endpoint.host);
-    Told {
-        title: format!("Give {host} an address where the client looks it up: in DNS, or in the client's /etc/hosts"),
-        commands: word
-            .map(|host| vec![format!("getent ahosts {host}"), "cat /etc/resolv.conf".to_owned()])
-            .unwrap_or_default(),
-        risk: "A name in /etc/hosts stays when the address changes.".to_owned(),
-        ..Told::default()
-    }
-}
 
 pub(super) fn host(ask: &Ask<'_>) -> Told {
     let address: Option<IpAddr> = ask.parsed("address").or_else(|| ask.addresses.first().copied());

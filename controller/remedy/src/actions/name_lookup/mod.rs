@@ -38,8 +38,7 @@ fn by_resolver(ask: &Ask<'_>) -> Option<Remedy> {
 }
 
 fn remedy(title: String, kind: RemedyKind, commands: Vec<String>, risk: String, undo: &str) -> Remedy {
-    let (action, undo) = (ACTION.id.to_owned(), undo.to_owned());
-    Remedy { plan_id: None, action, title, kind, commands, diff: None, risk, undo }
+    Remedy { commands, risk, undo: undo.to_owned(), ..ACTION.remedy(kind, title) }
 }
 
 #[cfg(test)]
