@@ -23,7 +23,7 @@ pub(crate) fn endpoints(core: &Core, texts: &[String]) -> Result<Vec<Endpoint>, 
     let mut endpoints = Vec::new();
     if texts.is_empty() {
         for node in core.known_nodes()? {
-            endpoints.extend(of_node(&core.picture(&node)?, |_| true));
+            endpoints.extend(of_node(&core.present(&node)?, |_| true));
         }
         if endpoints.is_empty() {
             return Err(Status::not_found("no engine is known: name an endpoint, for example http://es-1:9200"));
@@ -50,11 +50,11 @@ fn of_text(core: &Core, text: &str) -> Result<Vec<Endpoint>, Status> {
     let nodes = core.known_nodes()?;
     let mut found = Vec::new();
     match nodes.iter().find(|node| node.as_str() == endpoint.host) {
-        Some(node) => found.extend(of_node(&core.picture(node)?, |_| true)),
+        Some(node) => found.extend(of_node(&core.present(node)?, |_| true)),
         None => {
             for node in &nodes {
                 let in_cluster = |engine: &EngineView| cluster_name(engine).as_deref() == Some(text.trim());
-                found.extend(of_node(&core.picture(node)?, in_cluster));
+                found.extend(of_node(&core.present(node)?, in_cluster));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write, stderr};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,10 +58,9 @@ pub(crate) fn measure(fleet: &Fleet) -> Result<String> {
         "Milliseconds, min / **median** / max of {RUNS}, from the start of the command to its end.\n\n\
          | nodes known | `dialtone nodes` | `dialtone diagnose` of one that answers | `dialtone timeline` |\n\
          |---|---|---|---|\n{alone}\n{crowded}\n\n\
-         The simulated nodes are the real one's {} records under other names and addresses, their agents offline. They were \
+         The simulated nodes are the real one's {records} records under other names and addresses, their agents offline. They were \
          imported in {imported:.0} s; the store then takes {} MiB, the controller started in {started:.2} s and has {:.0} MiB \
          resident after these questions.",
-        records / SIMULATED,
         store_bytes(controller)? / 1_048_576,
         memory.main,
     ))
@@ -87,30 +87,28 @@ fn row(fleet: &Fleet, node: &Node, count: usize) -> Result<String> {
     Ok(format!("| {count} | {} | {} | {} |", nodes.millis, diagnoses.millis, timeline.millis))
 }
 
-/// Writes the records of the real node once more for every simulated one; gives their number.
-fn multiply(export: &str, address: &str, to: &std::path::Path) -> Result<usize> {
-    let mut out = BufWriter::new(File::create(to)?);
-    let mut written = 0;
+/// Writes the records of the real node once more for every simulated one, in the order of an export; gives their number.
+fn multiply(export: &str, address: &str, to: &Path) -> Result<usize> {
+    let mut records: Vec<(String, Vec<u8>)> = Vec::new();
     for line in export.lines() {
         let row: Value = serde_json::from_str(line)?;
-        if row["partition"] != format!("node:{NAME}") {
-            continue;
+        if row["partition"] == format!("node:{NAME}") {
+            records.push((serde_json::from_value(row["key"].clone())?, serde_json::from_value(row["value"].clone())?));
         }
-        let value: Vec<u8> = serde_json::from_value(row["value"].clone())?;
-        for number in 1..=SIMULATED {
-            let name = format!("node-{number:03}");
+    }
+    let mut out = BufWriter::new(File::create(to)?);
+    for number in 1..=SIMULATED {
+        let name = format!("node-{number:03}");
+        for (key, value) in &records {
             let value = replaced(value.clone(), NAME, &name)?;
             let value = replaced(value, address, &simulated_address(number))?;
-            serde_json::to_writer(
-                &mut out,
-                &json!({ "partition": format!("node:{name}"), "key": row["key"], "value": value }),
-            )?;
+            let row = json!({ "partition": format!("node:{name}"), "key": key, "value": value });
+            serde_json::to_writer(&mut out, &row)?;
             out.write_all(b"\n")?;
-            written += 1;
         }
     }
     out.flush()?;
-    Ok(written)
+    Ok(records.len())
 }
 
 /// An address as long as `10.77.0.NN`, another one for each number up to 899.
