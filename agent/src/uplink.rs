@@ -337,7 +337,7 @@ async fn downward(
                 tokio::spawn(answer_refresh(uplink.refresh.clone(), refresh.request, refreshed.clone()));
             }
             // A second welcome, or a message of a newer controller.
-            Some(Down::Welcome(_)) | None => {}
+            Some(Down::Welcome(_) | Down::Act(_)) | None => {}
         }
     }
     Ok(())

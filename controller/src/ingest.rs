@@ -157,6 +157,7 @@ impl Stream {
                 agent.answered(request, Timestamp(clock_ms), now());
                 Ok(())
             }
+            Up::Handed(_) => Ok(()),
         }
     }
 

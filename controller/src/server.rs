@@ -14,6 +14,7 @@ use controller_store::{SledStore, Store, StoreError};
 use proto::v1::agent_server::AgentServer;
 use proto::v1::enrollment_server::EnrollmentServer;
 use proto::v1::operator_server::OperatorServer;
+use proto::v1::plans_server::PlansServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use crate::access::{AccessLayer, Revoked};
 use crate::api::agent::AgentApi;
 use crate::api::enrollment::EnrollmentApi;
 use crate::api::operator::OperatorApi;
+use crate::api::plans::PlansApi;
 use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
 use crate::config::Config;
@@ -204,6 +206,7 @@ fn serve(core: &Arc<Core>, incoming: Incoming, tasks: &mut JoinSet<()>) {
         .layer(access.clone())
         .add_service(AgentServer::new(AgentApi(Arc::clone(core))))
         .add_service(OperatorServer::new(OperatorApi(Arc::clone(core))))
+        .add_service(PlansServer::new(PlansApi(Arc::clone(core))))
         .serve_with_incoming_shutdown(incoming.authenticated, stopping.clone().cancelled_owned());
     let newcomers = builder()
         .max_connection_age(NEWCOMER_AGE)

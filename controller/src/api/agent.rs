@@ -38,4 +38,8 @@ impl Agent for AgentApi {
     async fn renew_node(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::CertificateReply>, Status> {
         renew(&self.0, request).await.map(Response::new)
     }
+
+    async fn prove(&self, _: Request<v1::ProveRequest>) -> Result<Response<v1::ProveReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
 }

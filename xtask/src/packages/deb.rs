@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::manifest::Manifest;
+use super::stage::CONFIG;
 use super::{Build, script};
 use crate::workspace;
 
@@ -20,6 +21,10 @@ pub(super) fn write(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow
     put(&control, "control", &describe(build, manifest, bytes), 0o644)?;
     let sums = workspace::output(Command::new("md5sum").args(&files).current_dir(staged))?;
     put(&control, "md5sums", &String::from_utf8(sums)?, 0o644)?;
+    if !manifest.config.is_empty() {
+        let files: String = manifest.config.iter().map(|file| format!("/{CONFIG}/{file}\n")).collect();
+        put(&control, "conffiles", &files, 0o644)?;
+    }
     if manifest.service {
         for (name, text) in maintainer_scripts(manifest)? {
             put(&control, name, &text, 0o755)?;

@@ -80,6 +80,9 @@ impl Build {
         let mut cargo = command("cargo", &["build", "--locked", "--profile", &options.profile]);
         for manifest in manifests {
             cargo.args(["--package", &manifest.crate_name, "--bin", &manifest.name]);
+            for helper in &manifest.helpers {
+                cargo.args(["--package", &helper.crate_name, "--bin", &helper.name]);
+            }
         }
         workspace::run(&mut cargo)?;
 
@@ -107,11 +110,20 @@ impl Build {
     }
 }
 
-/// A fragment of `deploy/scripts` for this package.
+/// A fragment of `deploy/scripts` for this package. A unit that is a template cannot be started or stopped by its name.
 fn script(fragment: &str, manifest: &Manifest) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(workspace::root().join("deploy/scripts").join(fragment))?;
     let config = manifest.name.trim_start_matches("dialtone-");
-    Ok(text.replace("NAME", &manifest.name).replace("CONFIG", &format!("{config}.yaml")))
+    let units: Vec<String> = manifest.units()?.into_iter().filter(|unit| !unit.contains('@')).collect();
+    let services: Vec<&str> = units.iter().filter(|unit| unit.ends_with(".service")).map(String::as_str).collect();
+    let programs = [&manifest.name].into_iter().chain(manifest.helpers.iter().map(|helper| &helper.name));
+    let states: Vec<String> = programs.map(|name| format!("/var/lib/{name}")).collect();
+    Ok(text
+        .replace("SERVICES", &services.join(" "))
+        .replace("UNITS", &units.join(" "))
+        .replace("STATES", &states.join(" "))
+        .replace("NAME", &manifest.name)
+        .replace("CONFIG", &format!("{config}.yaml")))
 }
 
 #[cfg(test)]
@@ -130,6 +142,13 @@ mod tests {
     #[test]
     fn scripts_name_the_package_and_its_configuration() {
         let purged = script("purged", &Manifest::read("agent").unwrap()).unwrap();
-        assert!(purged.contains("rm -rf /var/lib/dialtone-agent /etc/dialtone/agent.yaml\n"), "{purged}");
+        assert!(
+            purged.contains("rm -rf /var/lib/dialtone-agent /var/lib/dialtone-actuator /etc/dialtone/agent.yaml\n"),
+            "{purged}"
+        );
+        let removing = script("removing", &Manifest::read("agent").unwrap()).unwrap();
+        let stopped =
+            "dialtone-actuator.service dialtone-actuator.socket dialtone-agent.service dialtone-recover.service";
+        assert!(removing.contains(stopped), "{removing}");
     }
 }

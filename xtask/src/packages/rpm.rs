@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::manifest::Manifest;
+use super::stage::CONFIG;
 use super::{Build, deb, script};
 use crate::workspace;
 
@@ -42,8 +43,11 @@ const REQUIRES: &str = "Requires: systemd\nRequires(post,preun,postun): systemd\
 
 /// The tree is built already, so the spec only lays it out; rpm finds the libraries by itself.
 fn specify(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow::Result<String> {
-    let files: Vec<String> =
-        deb::relative_files(staged)?.iter().map(|file| format!("/{file}").replace(ZSH.0, ZSH.1)).collect();
+    let listed = |file: &String| {
+        let kept = if file.starts_with(CONFIG) { "%config(noreplace) " } else { "" };
+        format!("{kept}/{file}").replace(ZSH.0, ZSH.1)
+    };
+    let files: Vec<String> = deb::relative_files(staged)?.iter().map(listed).collect();
     let scripts = if manifest.service { scriptlets(manifest)? } else { String::new() };
     Ok(format!(
         "Name: {}\nVersion: {}\nRelease: 1\nSummary: {}\nLicense: Apache-2.0\n{}\n%description\n{}\n\

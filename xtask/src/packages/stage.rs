@@ -17,16 +17,26 @@ const COMPLETIONS: [(&str, &str, &str, &str); 3] = [
     ("fish", "usr/share/fish/vendor_completions.d", "", ".fish"),
 ];
 
+/// Where configuration goes.
+pub(super) const CONFIG: &str = "etc/dialtone";
+
 /// Lays out the tree and returns its root.
 pub(super) fn stage(build: &Build, manifest: &Manifest) -> anyhow::Result<PathBuf> {
     let tree = Tree { root: build.scratch.join(&manifest.name) };
     let name = &manifest.name;
     binary(&tree, build, name)?;
+    for helper in &manifest.helpers {
+        binary(&tree, build, &helper.name)?;
+    }
+    for file in &manifest.config {
+        tree.copy(&manifest.folder.join(file), &format!("{CONFIG}/{file}"))?;
+    }
     manual(&tree, build, name)?;
     completions(&tree, build, name)?;
     if manifest.service {
-        let unit = format!("{name}.service");
-        tree.copy(&manifest.folder.join(&unit), &format!("usr/lib/systemd/system/{unit}"))?;
+        for unit in manifest.units()? {
+            tree.copy(&manifest.folder.join(&unit), &format!("usr/lib/systemd/system/{unit}"))?;
+        }
         tree.copy(&manifest.folder.join("sysusers.conf"), &format!("usr/lib/sysusers.d/{name}.conf"))?;
         tree.copy(&manifest.folder.join("tmpfiles.conf"), &format!("usr/lib/tmpfiles.d/{name}.conf"))?;
     }

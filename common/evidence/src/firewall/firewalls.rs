@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::flow::{Interface, Truth};
-use super::network::Network;
+use super::Network;
 use super::ruleset::{Family, Table, Tool};
 use crate::collectors::firewalld::Firewalld;
 use crate::collectors::interfaces::{InterfaceAddress, Interfaces};

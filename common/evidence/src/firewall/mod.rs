@@ -4,7 +4,6 @@ mod decision;
 mod firewalls;
 mod flow;
 mod lines;
-mod network;
 mod opening;
 mod path;
 pub mod ruleset;
@@ -14,7 +13,7 @@ use std::net::IpAddr;
 
 pub use firewalls::{Firewalls, Gap, Reads};
 pub use lines::{RuleLine, rules_for_port};
-pub use network::Network;
+pub use common_model::Network;
 pub use opening::{Opening, opening};
 pub use path::{decide, forwarded_to};
 

@@ -1,0 +1,194 @@
+//! Carrying a plan out: written down, guarded, done, confirmed, made to last; or undone. Every function here can be killed at any
+//! point; what is on disk then says what is left to do.
+
+use std::io;
+
+use common_plan::{Approval, Authorized, Entry, Node, Plan, PlanBytes, PlanId, Refusal, State, Step, Verb, authorize};
+
+use crate::faults::point;
+use crate::ledger::{Journal, Ledger};
+use crate::places::Places;
+use crate::{clock, guard, own, steps, tell};
+
+/// How an act went that was not refused.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Live, and it waits for a confirmation.
+    Applied {
+        /// What the confirmation has to name.
+        nonce: String,
+        /// Milliseconds it may take.
+        left_ms: u64,
+    },
+    /// It has ended.
+    Ended(Entry),
+}
+
+/// Carries a plan out as far as it goes without a confirmation.
+pub fn act(places: &Places, bytes: &PlanBytes, approvals: &[Approval]) -> Result<Outcome, Refusal> {
+    let ledger = Ledger::lock(places).map_err(impossible)?;
+    let authorized = judge(&ledger, bytes, approvals).inspect_err(|refusal| note(&ledger, bytes, refusal))?;
+    if ledger.unfinished().map_err(impossible)?.is_some() {
+        return Err(Refusal::Busy);
+    }
+    let mut journal = ledger.begin(bytes, &authorized).map_err(impossible)?;
+    point("begun");
+    match start(&ledger, &mut journal, &authorized.plan) {
+        Ok(()) => live(&ledger, &mut journal, &authorized.plan),
+        Err(refusal) => {
+            ledger.transition(&mut journal, State::Refused, Some(refusal.to_string())).map_err(impossible)?;
+            Err(refusal)
+        }
+    }
+}
+
+fn impossible(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Impossible(format!("the actuator's own files: {error}"))
+}
+
+/// Everything that is known before the precondition is read.
+fn judge(ledger: &Ledger<'_>, bytes: &PlanBytes, approvals: &[Approval]) -> Result<Authorized, Refusal> {
+    let places = ledger.places();
+    let policy = own::policy(places)?;
+    let node = Node {
+        name: &own::name(places)?,
+        session: &own::session(places).map_err(impossible)?,
+        highest_epoch: ledger.raise_epoch(policy.epoch).map_err(impossible)?,
+        policy: &policy,
+        now: clock::now(),
+        boot_ms: clock::boot_ms(),
+        in_ledger: ledger.knows(&bytes.id()),
+        last_hour: ledger.last_hour(clock::now()).map_err(impossible)?,
+    };
+    authorize(bytes, approvals, &node)
+}
+
+/// Tells the agent of a refusal. Where that cannot be written the answer on the socket still says it.
+fn note(ledger: &Ledger<'_>, bytes: &PlanBytes, refusal: &Refusal) {
+    let entry = Entry {
+        plan: bytes.id(),
+        action: bytes.decode().ok().map(|plan| plan.step.action()),
+        state: State::Refused,
+        at: clock::now(),
+        because: Some(refusal.to_string()),
+        approvers: Vec::new(),
+    };
+    if let Err(error) = ledger.refuse(entry) {
+        tell(&format!("cannot write down a refusal: {error}"));
+    }
+}
+
+/// Up to the moment before the act: nothing is changed yet, and whatever is wrong refuses.
+fn start(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan) -> Result<(), Refusal> {
+    let (places, id) = (ledger.places(), journal.entry.plan.clone());
+    let before = steps::observe(&plan.step, &id, places)?;
+    ledger.keep_before(&id, &before).map_err(impossible)?;
+    point("before-image");
+    guard::arm(places, &id).map_err(Refusal::Impossible)?;
+    ledger.transition(journal, State::Armed, None).map_err(impossible)?;
+    point("armed");
+    if steps::observe(&plan.step, &id, places)? != before {
+        return Err(Refusal::Changed("it was changed by somebody else a moment ago".to_owned()));
+    }
+    if plan.is_expired(clock::now(), clock::boot_ms()) {
+        return Err(Refusal::Expired(plan.expires_at));
+    }
+    point("before-act");
+    Ok(())
+}
+
+/// The act itself. What fails half way is undone at once.
+fn live(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan) -> Result<Outcome, Refusal> {
+    let (places, id) = (ledger.places(), journal.entry.plan.clone());
+    let (_, before) = ledger.before(&id).map_err(impossible)?;
+    let acted = steps::apply(&plan.step, &before, &id, places);
+    point("acted");
+    let recorded = acted.and_then(|()| {
+        let nonce = own::random_hex().map_err(|error| error.to_string())?;
+        journal.nonce = Some(nonce.clone());
+        ledger.transition(journal, State::Applied, None).map_err(|error| error.to_string())?;
+        Ok(nonce)
+    });
+    match recorded {
+        Ok(nonce) => {
+            point("applied");
+            Ok(Outcome::Applied { nonce, left_ms: journal.deadline_boot_ms.saturating_sub(clock::boot_ms()) })
+        }
+        Err(why) => {
+            undo(ledger, journal, &why).map_err(impossible)?;
+            Ok(Outcome::Ended(journal.entry.clone()))
+        }
+    }
+}
+
+/// Makes a plan last that the controller has seen to work.
+pub fn confirm(places: &Places, id: &PlanId, nonce: &str) -> io::Result<Entry> {
+    let ledger = Ledger::lock(places)?;
+    let mut journal = ledger.journal(id)?;
+    if journal.entry.state != State::Applied || journal.nonce.as_deref() != Some(nonce) {
+        return Ok(journal.entry);
+    }
+    if clock::boot_ms() > journal.deadline_boot_ms {
+        undo(&ledger, &mut journal, "the confirmation came too late")?;
+        return Ok(journal.entry);
+    }
+    ledger.transition(&mut journal, State::Confirmed, None)?;
+    point("confirmed");
+    let (plan, before) = ledger.before(id)?;
+    let made_to_last = steps::persist(&plan.step, &before, id, places);
+    point("persisting");
+    match made_to_last {
+        Ok(()) => ledger.transition(&mut journal, State::Persisted, None)?,
+        Err(why) => undo(&ledger, &mut journal, &format!("it could not be made to last: {why}"))?,
+    }
+    guard::disarm(places, id);
+    Ok(journal.entry)
+}
+
+/// Undoes a plan, unless it has ended.
+pub fn revert(places: &Places, id: &PlanId, why: &str) -> io::Result<Entry> {
+    let ledger = Ledger::lock(places)?;
+    let mut journal = ledger.journal(id)?;
+    undo(&ledger, &mut journal, why)?;
+    guard::disarm(places, id);
+    Ok(journal.entry)
+}
+
+/// After a boot, or after the actuator was killed: nothing is carried on, everything that was not finished is undone.
+pub fn recover(places: &Places) -> io::Result<()> {
+    let ledger = Ledger::lock(places)?;
+    own::session(places)?;
+    ledger.tidy(clock::now())?;
+    for mut journal in ledger.journals()? {
+        let undone = undo(&ledger, &mut journal, "the actuator, or the node, was stopped before it had ended");
+        if let Err(error) = undone {
+            tell(&format!("cannot undo plan {}: {error}", journal.entry.plan));
+        }
+    }
+    match own::policy(places) {
+        Ok(policy) => ledger.raise_epoch(policy.epoch).map(|_| ())?,
+        Err(refusal) => tell(&refusal.to_string()),
+    }
+    ledger.report()
+}
+
+/// The one way back. Does nothing to a plan that has ended.
+fn undo(ledger: &Ledger<'_>, journal: &mut Journal, why: &str) -> io::Result<()> {
+    let state = match journal.entry.state {
+        State::Prepared => (State::Failed, format!("{why}; nothing had been changed")),
+        State::Armed | State::Applied | State::Confirmed => {
+            point("undoing");
+            let (plan, before) = ledger.before(&journal.entry.plan)?;
+            match (steps::undo(&plan.step, &before, &journal.entry.plan, ledger.places()), &plan.step) {
+                (Ok(()), Step::Service(service)) if service.verb == Verb::Restart => {
+                    (State::Failed, format!("{why}; a restart cannot be undone"))
+                }
+                (Ok(()), _) => (State::Reverted, why.to_owned()),
+                (Err(left), _) => (State::Conflict, format!("{why}; {left}")),
+            }
+        }
+        _ => return Ok(()),
+    };
+    point("undone");
+    ledger.transition(journal, state.0, Some(state.1))
+}

@@ -1,0 +1,117 @@
+//! The steps, each in four parts: [`observe`] the node and refuse what is not as the plan says, [`apply`] what is live only,
+//! [`persist`] what lasts, and [`undo`] both, as often as it takes, but never over somebody else's change.
+
+mod firewall;
+mod service;
+mod sysctl;
+mod sysctl_file;
+mod unit_limit;
+
+use std::path::Path;
+
+use common_plan::{PlanId, Refusal, Step};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::places::Places;
+
+/// What was there before, as far as the plan itself does not say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Before {
+    /// The file that makes it last, where there is one; none: it was not there.
+    pub file: Option<String>,
+    /// The state of the unit that is started, where one is.
+    pub unit: Option<service::Activity>,
+}
+
+/// Reads what the plan depends on. What is not as the plan says refuses it.
+pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refusal> {
+    let file = match step {
+        Step::SysctlSet(step) => sysctl::observe(step, places)?,
+        Step::UnitLimit(step) => unit_limit::observe(step, places)?,
+        Step::Service(step) => service::observe(step, places).map(|()| None)?,
+        Step::FirewallAllow(step) => firewall::observe(step, id, places).map(|()| None)?,
+    };
+    let unit = step.starts().map(|unit| service::activity(unit, places)).transpose().map_err(Refusal::Impossible)?;
+    Ok(Before { file, unit })
+}
+
+/// Makes it so until the next boot.
+pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Result<(), String> {
+    match step {
+        Step::SysctlSet(step) => sysctl::apply(step, places)?,
+        Step::UnitLimit(step) => unit_limit::apply(step, places)?,
+        Step::FirewallAllow(step) => firewall::apply(step, id, places)?,
+        Step::Service(step) => return service::act(step, places),
+    }
+    match (step.starts(), before.unit) {
+        (Some(unit), Some(service::Activity::Down)) => service::start(unit, places),
+        _ => Ok(()),
+    }
+}
+
+/// Makes it last.
+pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Result<(), String> {
+    match step {
+        Step::SysctlSet(step) => sysctl::persist(step, before.file.as_deref(), places),
+        Step::UnitLimit(step) => unit_limit::persist(step, before.file.as_deref(), places),
+        Step::FirewallAllow(step) => firewall::persist(step, id, places),
+        Step::Service(_) => Ok(()),
+    }
+}
+
+/// Makes it as it was, whatever of [`apply`] and [`persist`] was done. The error is what is left.
+pub fn undo(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Result<(), String> {
+    // First, so that the unit never runs without what it needs.
+    let stopped = match (step.starts(), before.unit) {
+        (Some(unit), Some(service::Activity::Down)) => service::stop(unit, places),
+        _ => Ok(()),
+    };
+    let undone = match step {
+        Step::SysctlSet(step) => sysctl::undo(step, before.file.as_deref(), places),
+        Step::UnitLimit(step) => unit_limit::undo(step, before.file.as_deref(), places),
+        Step::FirewallAllow(step) => firewall::undo(step, id, places),
+        Step::Service(_) => Ok(()),
+    };
+    both(undone, stopped)
+}
+
+/// Everything that is left, where something is.
+fn both(one: Result<(), String>, other: Result<(), String>) -> Result<(), String> {
+    let left: Vec<String> = [one, other].into_iter().filter_map(Result::err).collect();
+    if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+}
+
+/// Reads a file of the host as text.
+fn read(path: &str, places: &Places) -> Result<Option<String>, String> {
+    files::read_text(&places.at(path)).map_err(|error| format!("{path}: {error}"))
+}
+
+/// Replaces a file, provided it is still as it was.
+fn replace(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
+    if read(path, places)?.as_deref() != before {
+        return Err(format!("{path} was changed by somebody else since"));
+    }
+    put(path, after, places)
+}
+
+/// Brings back what a file was before, provided it is what we made of it. Done twice, it does nothing the second time.
+fn bring_back(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
+    let now = read(path, places)?;
+    match before {
+        _ if now.as_deref() == before => Ok(()),
+        _ if now.as_deref() != Some(after) => {
+            Err(format!("{path} was changed by somebody else since and stays as it is"))
+        }
+        Some(before) => put(path, before, places),
+        None => files::remove(&places.at(path)).map_err(|error| format!("{path}: {error}")),
+    }
+}
+
+fn put(path: &str, content: &str, places: &Places) -> Result<(), String> {
+    let target = places.at(path);
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    let put = files::make_dir(folder, 0o755).and_then(|()| files::write(&target, content.as_bytes(), 0o644));
+    put.map_err(|error| format!("{path}: {error}"))
+}

@@ -1,0 +1,65 @@
+//! `service`, and starting a unit as a part of something else. Jobs are queued and not waited for: an engine takes a minute to
+//! start, the lock is held meanwhile, and whether it came up is for the look from outside to say.
+
+use common_plan::{Refusal, Service, UnitName, Verb};
+use serde::{Deserialize, Serialize};
+
+use crate::places::Places;
+use crate::tools::{self, SYSTEMCTL};
+
+/// Whether a unit runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// It runs, or is about to.
+    Up,
+    /// It does not run.
+    Down,
+}
+
+pub(super) fn observe(step: &Service, places: &Places) -> Result<(), Refusal> {
+    let state = state(&step.unit, places).map_err(Refusal::Impossible)?;
+    if state == step.from.as_str() {
+        return Ok(());
+    }
+    Err(Refusal::Changed(format!("{} is {}, not {}", step.unit, state.escape_debug(), step.from)))
+}
+
+pub(super) fn act(step: &Service, places: &Places) -> Result<(), String> {
+    match step.verb {
+        Verb::Start => start(&step.unit, places),
+        Verb::Restart => job("restart", &step.unit, places),
+    }
+}
+
+pub(super) fn start(unit: &UnitName, places: &Places) -> Result<(), String> {
+    job("start", unit, places)
+}
+
+/// For a unit that was down before; one that is down does not change.
+pub(super) fn stop(unit: &UnitName, places: &Places) -> Result<(), String> {
+    match activity(unit, places)? {
+        Activity::Up => job("stop", unit, places),
+        Activity::Down => Ok(()),
+    }
+}
+
+pub(super) fn activity(unit: &UnitName, places: &Places) -> Result<Activity, String> {
+    Ok(match state(unit, places)?.as_str() {
+        "inactive" | "failed" | "deactivating" => Activity::Down,
+        _ => Activity::Up,
+    })
+}
+
+pub(super) fn reload(places: &Places) -> Result<(), String> {
+    tools::run(places, SYSTEMCTL, &["daemon-reload"]).map(|_| ())
+}
+
+fn job(verb: &str, unit: &UnitName, places: &Places) -> Result<(), String> {
+    tools::run(places, SYSTEMCTL, &[verb, "--no-block", "--", unit.as_str()]).map(|_| ())
+}
+
+fn state(unit: &UnitName, places: &Places) -> Result<String, String> {
+    let arguments = ["show", "--property=ActiveState", "--value", "--", unit.as_str()];
+    Ok(tools::run(places, SYSTEMCTL, &arguments)?.trim().to_owned())
+}

@@ -1,0 +1,62 @@
+//! `sysctl-set`: the kernel's value first, the file that makes it last once it is confirmed.
+
+use std::fs;
+
+use common_plan::{Refusal, Sysctl, SysctlSet};
+
+use super::sysctl_file::{last_value, with_value};
+use crate::places::Places;
+
+/// The file as it is, if there is one to keep.
+pub(super) fn observe(step: &SysctlSet, places: &Places) -> Result<Option<String>, Refusal> {
+    let live = live(step.key, places).map_err(Refusal::Impossible)?;
+    if live != step.from {
+        return Err(Refusal::Changed(format!("{} is {live}, not {}", step.key, step.from)));
+    }
+    let Some(file) = &step.persist else { return Ok(None) };
+    let content = super::read(&file.path(), places).map_err(Refusal::Impossible)?;
+    let value = content.as_deref().and_then(|content| last_value(content, step.key));
+    if value != file.from.as_deref() {
+        let [is, was] = [value, file.from.as_deref()].map(|value| value.unwrap_or("not there").to_owned());
+        return Err(Refusal::Changed(format!("{} in {} is {is}, not {was}", step.key, file.path())));
+    }
+    Ok(content)
+}
+
+pub(super) fn apply(step: &SysctlSet, places: &Places) -> Result<(), String> {
+    write(step.key, step.to, places)
+}
+
+pub(super) fn persist(step: &SysctlSet, before: Option<&str>, places: &Places) -> Result<(), String> {
+    let Some(file) = &step.persist else { return Ok(()) };
+    super::replace(&file.path(), before, &with_value(before, step.key, step.to), places)
+}
+
+pub(super) fn undo(step: &SysctlSet, before: Option<&str>, places: &Places) -> Result<(), String> {
+    let file = step
+        .persist
+        .as_ref()
+        .map_or(Ok(()), |file| super::bring_back(&file.path(), before, &with_value(before, step.key, step.to), places));
+    let value = match live(step.key, places)? {
+        live if live == step.from => Ok(()),
+        live if live == step.to => write(step.key, step.from, places),
+        live => Err(format!("{} is {live}, which somebody else has set since, and stays so", step.key)),
+    };
+    super::both(file, value)
+}
+
+fn live(key: Sysctl, places: &Places) -> Result<u64, String> {
+    let text =
+        fs::read_to_string(places.at(key.proc_path())).map_err(|error| format!("{}: {error}", key.proc_path()))?;
+    text.trim().parse().map_err(|_| format!("{} is not a number", key.proc_path()))
+}
+
+/// The kernel may take a value and keep another, so it is read back.
+fn write(key: Sysctl, value: u64, places: &Places) -> Result<(), String> {
+    let path = key.proc_path();
+    fs::write(places.at(path), format!("{value}\n")).map_err(|error| format!("{path}: {error}"))?;
+    match live(key, places)? {
+        live if live == value => Ok(()),
+        live => Err(format!("the kernel made {live} of {key} {value}")),
+    }
+}

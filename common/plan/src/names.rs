@@ -1,0 +1,146 @@
+//! Names that may stand in a plan. Each is of a shape that no program takes for anything but a name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is not such a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a {what}")]
+pub struct InvalidName {
+    what: &'static str,
+    text: String,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) {
+                    return Ok(Self(text.to_owned()));
+                }
+                Err(InvalidName { what: $what, text: text.chars().take(80).collect() })
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A service unit of systemd, for example `elasticsearch.service`; never a path, an option or a pattern.
+    UnitName,
+    "name of a service unit",
+    |text| {
+        text.len() <= 128
+            && text.strip_suffix(".service").is_some_and(|stem| !stem.is_empty())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':'))
+            && !text.contains("..")
+    }
+);
+
+name!(
+    /// The name of a firewall's table, chain, zone or policy. Names with other characters exist; they are left to people.
+    Label,
+    "plain name of a table, chain, zone or policy",
+    |text| {
+        (1..=128).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    }
+);
+
+name!(
+    /// Random text that a node's actuator makes at every boot, 32 hex digits. A plan made for another boot, or for a disk that
+    /// was put back, carries another one.
+    SessionId,
+    "session id",
+    |text| is_hex(text, 32)
+);
+
+name!(
+    /// SHA-256 of a file's content, 64 hex digits.
+    Digest,
+    "SHA-256 in hex",
+    |text| is_hex(text, 64)
+);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()))
+    }
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_an_option_a_path_or_a_pattern() {
+        for good in ["elasticsearch.service", "es@data-1.service"] {
+            assert!(good.parse::<UnitName>().is_ok(), "{good}");
+        }
+        for bad in
+            ["elasticsearch", ".service", "-a.service", "../x.service", "a/b.service", "a*.service", "a b.service"]
+        {
+            assert!(bad.parse::<UnitName>().is_err(), "{bad}");
+        }
+        for bad in ["", "-A", "a b", "a;reboot", "a\n", "ü"] {
+            assert!(bad.parse::<Label>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_digest_is_sha_256() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::of(b"").as_str(), empty);
+    }
+}

@@ -1,0 +1,94 @@
+//! A plan's life as the controller tells it to people.
+
+use common_model::{NodeName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::approval::Approval;
+use crate::plan::{Goal, PlanId};
+use crate::step::Action;
+
+/// One plan with all that happened to it. Its exact bytes travel beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which.
+    pub id: PlanId,
+    /// Where.
+    pub node: NodeName,
+    /// What sort.
+    pub action: Action,
+    /// One line.
+    pub title: String,
+    /// What it is for.
+    pub goal: Goal,
+    /// By the controller's clock.
+    pub made_at: Timestamp,
+    /// By the controller's clock.
+    pub expires_at: Timestamp,
+    /// How many persons the node's policy, as last seen, wants to approve it.
+    pub needed: u8,
+    /// Who has.
+    pub approvals: Vec<Approved>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// How it came there, oldest first; the last one's stage is [`Record::stage`].
+    pub history: Vec<Transition>,
+    /// The plan that takes this one back, if one was made.
+    pub reverted_by: Option<PlanId>,
+}
+
+/// One person's approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// By the certificate of the connection it came over.
+    pub operator: String,
+    /// When it came.
+    pub at: Timestamp,
+    /// The signature.
+    pub approval: Approval,
+}
+
+/// Where a plan stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Waits for approval.
+    Proposed,
+    /// Enough persons have approved it.
+    Approved,
+    /// Handed to the node.
+    Dispatched,
+    /// Live on the node, and undone unless it proves itself.
+    Applied,
+    /// Seen from outside to have worked; it lasts.
+    Verified,
+    /// Somebody said no.
+    Rejected,
+    /// The node said no; nothing was changed.
+    Refused,
+    /// Not approved, or not carried out, in time; nothing was changed.
+    Expired,
+    /// It did not prove itself and is undone.
+    RolledBack,
+    /// It failed, or could not be undone whole; the history says what is left.
+    Failed,
+}
+
+impl Stage {
+    /// Whether it stays so.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Stage::Proposed | Stage::Approved | Stage::Dispatched | Stage::Applied)
+    }
+}
+
+/// A step of its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Into this.
+    pub stage: Stage,
+    /// When, by the controller's clock.
+    pub at: Timestamp,
+    /// Who brought it about: `operator alice`, `node es-1`, `controller`.
+    pub who: String,
+    /// Why, where there is something to say.
+    pub because: Option<String>,
+}

@@ -1,0 +1,322 @@
+//! The closed set of things an actuator can do. Every parameter has a type of its own: no step holds a command, a path that is
+//! free to choose, or text that a program would interpret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use common_model::Network;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Digest, Label, UnitName};
+
+/// What one plan does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Step {
+    /// Sets a kernel setting, now and for the next boot.
+    SysctlSet(SysctlSet),
+    /// Lets a network reach a port.
+    FirewallAllow(FirewallAllow),
+    /// Raises resource limits of a unit.
+    UnitLimit(UnitLimit),
+    /// Starts or restarts a unit.
+    Service(Service),
+}
+
+/// The sort of a step, as policies name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// [`Step::SysctlSet`]
+    SysctlSet,
+    /// [`Step::FirewallAllow`]
+    FirewallAllow,
+    /// [`Step::UnitLimit`]
+    UnitLimit,
+    /// [`Step::Service`]
+    Service,
+}
+
+impl Step {
+    /// Its sort.
+    pub fn action(&self) -> Action {
+        match self {
+            Step::SysctlSet(_) => Action::SysctlSet,
+            Step::FirewallAllow(_) => Action::FirewallAllow,
+            Step::UnitLimit(_) => Action::UnitLimit,
+            Step::Service(_) => Action::Service,
+        }
+    }
+
+    /// The unit it starts or restarts, if it does.
+    pub fn starts(&self) -> Option<&UnitName> {
+        match self {
+            Step::SysctlSet(step) => step.start.as_ref(),
+            Step::UnitLimit(step) => step.start.as_ref(),
+            Step::Service(step) => Some(&step.unit),
+            Step::FirewallAllow(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::SysctlSet => "sysctl-set",
+            Action::FirewallAllow => "firewall-allow",
+            Action::UnitLimit => "unit-limit",
+            Action::Service => "service",
+        })
+    }
+}
+
+/// [`Step::SysctlSet`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SysctlSet {
+    /// Which.
+    pub key: Sysctl,
+    /// The live value it must have, else nothing is done.
+    pub from: u64,
+    /// The value it gets.
+    pub to: u64,
+    /// The file that makes it last; none when the present files do already.
+    pub persist: Option<SysctlFile>,
+    /// A unit that failed for want of it, started once the value is live.
+    pub start: Option<UnitName>,
+}
+
+/// The kernel settings a plan may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Sysctl {
+    /// Memory maps of one process.
+    #[serde(rename = "vm.max_map_count")]
+    MaxMapCount,
+    /// Connections waiting to be accepted.
+    #[serde(rename = "net.core.somaxconn")]
+    Somaxconn,
+    /// Whether a full accept queue answers with a reset.
+    #[serde(rename = "net.ipv4.tcp_abort_on_overflow")]
+    AbortOnOverflow,
+    /// Retransmissions before a connection is given up.
+    #[serde(rename = "net.ipv4.tcp_retries2")]
+    Retries2,
+}
+
+impl Sysctl {
+    /// All of them.
+    pub const ALL: [Sysctl; 4] = [Sysctl::MaxMapCount, Sysctl::Somaxconn, Sysctl::AbortOnOverflow, Sysctl::Retries2];
+
+    /// The dotted name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sysctl::MaxMapCount => "vm.max_map_count",
+            Sysctl::Somaxconn => "net.core.somaxconn",
+            Sysctl::AbortOnOverflow => "net.ipv4.tcp_abort_on_overflow",
+            Sysctl::Retries2 => "net.ipv4.tcp_retries2",
+        }
+    }
+
+    /// The file below `/proc/sys`.
+    pub fn proc_path(self) -> &'static str {
+        match self {
+            Sysctl::MaxMapCount => "/proc/sys/vm/max_map_count",
+            Sysctl::Somaxconn => "/proc/sys/net/core/somaxconn",
+            Sysctl::AbortOnOverflow => "/proc/sys/net/ipv4/tcp_abort_on_overflow",
+            Sysctl::Retries2 => "/proc/sys/net/ipv4/tcp_retries2",
+        }
+    }
+}
+
+impl fmt::Display for Sysctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where a kernel setting is kept for the next boot. Whatever stands there of other keys stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SysctlFile {
+    /// A file of `/etc/sysctl.d`, by its name; none: `/etc/sysctl.conf`.
+    pub name: Option<Label>,
+    /// The value the file's last line about the key has, as it stands there; none: the file, or the line, is not there.
+    pub from: Option<String>,
+}
+
+impl SysctlFile {
+    /// Absolute path.
+    pub fn path(&self) -> String {
+        match &self.name {
+            Some(name) => format!("/etc/sysctl.d/{name}"),
+            None => "/etc/sysctl.conf".to_owned(),
+        }
+    }
+}
+
+/// [`Step::FirewallAllow`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirewallAllow {
+    /// Who is let in. Never everyone.
+    pub source: Network,
+    /// The TCP port.
+    pub port: u16,
+    /// Where it takes effect, in the order in which a packet meets what blocks it; at least one.
+    pub openings: Vec<Opening>,
+    /// Seconds after which it ends by itself; none: it stays.
+    pub for_s: Option<u32>,
+}
+
+/// One rule, in whatever owns the firewall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "owner", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Opening {
+    /// `ufw allow`, or `ufw insert N allow` where a rule that denies stands before.
+    Ufw {
+        /// Place, counted from 1 as `ufw status numbered` does; none: at the end.
+        at: Option<u16>,
+    },
+    /// A rich rule, runtime first and permanent once confirmed.
+    Firewalld {
+        /// The zone, unless a policy decides.
+        zone: Option<Label>,
+        /// The policy that decides.
+        policy: Option<Label>,
+        /// The rule's priority; none: 0.
+        priority: Option<i16>,
+    },
+    /// A rule in a chain of nftables.
+    Nftables {
+        /// `inet`, `ip` or `ip6`.
+        family: Label,
+        /// Table.
+        table: Label,
+        /// Chain.
+        chain: Label,
+        /// The rule it goes before; none: at the end.
+        before: Option<Place>,
+        /// The chain sees the answers: source and destination change places.
+        reply: bool,
+    },
+    /// A rule in a chain of iptables.
+    Iptables {
+        /// Of `iptables-legacy`.
+        legacy: bool,
+        /// Table.
+        table: Label,
+        /// Chain.
+        chain: Label,
+        /// The rule it goes before; none: at the end.
+        before: Option<Place>,
+        /// The chain sees the answers.
+        reply: bool,
+    },
+}
+
+/// A rule that has to be where it was seen, else nothing is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// nftables: the rule's handle; iptables: its number, from 1.
+    pub number: u64,
+    /// The rule as its own tool shows it; never handed to any program.
+    pub rule: String,
+}
+
+/// [`Step::UnitLimit`]: the drop-in `/etc/systemd/system/UNIT.d/60-dialtone.conf`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitLimit {
+    /// Whose.
+    pub unit: UnitName,
+    /// The limits it gets.
+    pub limits: BTreeMap<Limit, LimitValue>,
+    /// What the drop-in holds now; none: it is not there.
+    pub from: Option<Digest>,
+    /// Start the unit, which failed for want of it.
+    pub start: Option<UnitName>,
+}
+
+/// Directives a drop-in may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// `LimitNOFILE`
+    Nofile,
+    /// `LimitMEMLOCK`
+    Memlock,
+    /// `LimitNPROC`
+    Nproc,
+    /// `LimitAS`
+    As,
+    /// `LimitFSIZE`
+    Fsize,
+}
+
+impl Limit {
+    /// The directive of systemd.exec(5).
+    pub fn directive(self) -> &'static str {
+        match self {
+            Limit::Nofile => "LimitNOFILE",
+            Limit::Memlock => "LimitMEMLOCK",
+            Limit::Nproc => "LimitNPROC",
+            Limit::As => "LimitAS",
+            Limit::Fsize => "LimitFSIZE",
+        }
+    }
+}
+
+/// A number, or `infinity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LimitValue {
+    /// This many.
+    At(u64),
+    /// No limit.
+    Infinity,
+}
+
+impl fmt::Display for LimitValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LimitValue::At(number) => number.fmt(f),
+            LimitValue::Infinity => f.write_str("infinity"),
+        }
+    }
+}
+
+impl UnitLimit {
+    /// The drop-in's path.
+    pub fn path(&self) -> String {
+        format!("/etc/systemd/system/{}.d/60-dialtone.conf", self.unit)
+    }
+
+    /// The drop-in's content.
+    pub fn content(&self) -> String {
+        let lines = self.limits.iter().map(|(limit, value)| format!("{}={value}\n", limit.directive()));
+        std::iter::once("# Written by Dialtone.\n[Service]\n".to_owned()).chain(lines).collect()
+    }
+}
+
+/// [`Step::Service`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Which.
+    pub unit: UnitName,
+    /// What.
+    pub verb: Verb,
+    /// The `ActiveState` it must have, else nothing is done: `inactive`, `failed` or `active`.
+    pub from: Label,
+}
+
+/// What can be done to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// `systemctl start`
+    Start,
+    /// `systemctl restart`
+    Restart,
+}
