@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use common_plan::PlanId;
 use common_tls::{OperatorName, Pin, Role};
 
 /// Says why a client cannot connect to an Elasticsearch or OpenSearch node, and what fixes it.
@@ -89,6 +90,47 @@ pub enum Command {
         #[arg(long, value_name = "TIME", default_value = "2h", value_parser = duration)]
         since: Duration,
     },
+    /// List the plans that wait for approval or are under way
+    Plans {
+        /// Those that have ended, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one plan: what it changes where and why, and what became of it
+    Plan {
+        /// The plan, as plans and diagnose name it
+        #[arg(value_name = "ID")]
+        id: PlanId,
+    },
+    /// Show a plan, ask, sign it with your approval key, and follow it until it has proven itself
+    Approve {
+        /// The plan
+        #[arg(value_name = "ID")]
+        id: PlanId,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say no to a plan, for everybody
+    Reject {
+        /// The plan
+        #[arg(value_name = "ID")]
+        id: PlanId,
+        /// Why, for the others
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        because: String,
+    },
+    /// Propose the plan that takes a verified one back
+    Revert {
+        /// The plan to take back
+        #[arg(value_name = "ID")]
+        id: PlanId,
+    },
+    /// Make the key you approve plans with, if there is none, and show its public half
+    Key,
+    /// The log of who did what
+    #[command(subcommand)]
+    Audit(Audit),
     /// Join tokens, for nodes
     #[command(subcommand)]
     Token(Token),
@@ -127,6 +169,23 @@ pub struct Diagnose {
     /// Show everything, however long
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// `dialtone audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check that no entry was changed, removed or put in
+    Verify {
+        /// An earlier export, which the log has to begin with
+        #[arg(value_name = "FILE")]
+        copy: Option<PathBuf>,
+    },
+    /// Write the log, one JSON object a line, each exactly as it is chained
+    Export {
+        /// Into this file instead of standard output
+        #[arg(short = 'O', long = "to", value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
 }
 
 /// `dialtone token`.

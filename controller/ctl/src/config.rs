@@ -59,6 +59,15 @@ impl Location {
             .with_context(|| format!("cannot write {}", self.file.display()))
     }
 
+    /// The key that its user approves plans with.
+    pub(crate) fn approval_key(&self) -> PathBuf {
+        self.directory().join("approval.key")
+    }
+
+    fn directory(&self) -> &Path {
+        self.file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     /// The directory with the credentials for the controller at `address`.
     pub(crate) fn credentials(&self, address: &str) -> PathBuf {
         let default = format!(":{DEFAULT_PORT}");
@@ -66,7 +75,7 @@ impl Location {
         let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
         // The trailing word keeps `.` and `..` from being names of directories.
         let name = format!("{}_credentials", address.chars().map(safe).collect::<String>());
-        self.file.parent().unwrap_or(Path::new(".")).join(name)
+        self.directory().join(name)
     }
 }
 

@@ -46,6 +46,11 @@ impl Failure {
         Self { exit: Exit::Controller, error: error.into(), hint: None }
     }
 
+    /// What was looked for is not as it should be; it is known why.
+    pub(crate) fn found(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Cause, error: error.into(), hint: None }
+    }
+
     /// The user did not want to wait.
     pub(crate) fn interrupted() -> Self {
         Self { exit: Exit::Undetermined, error: anyhow::anyhow!("interrupted"), hint: None }

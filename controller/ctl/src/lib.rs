@@ -2,11 +2,13 @@
 
 pub mod cli;
 
+mod approval_key;
 mod commands;
 mod config;
 mod embedded;
 mod exit;
 mod output;
+mod plan;
 mod progress;
 mod render;
 mod report;
@@ -18,8 +20,8 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use cli::{Cli, Command, Global, Operator, Token};
-use commands::{diagnose, generate, identities, inventory, login};
+use cli::{Audit, Cli, Command, Global, Operator, Token};
+use commands::{approve, audit, diagnose, generate, identities, inventory, key, login, plans};
 pub use exit::{Exit, Failure};
 use output::Output;
 use progress::{Progress, note};
@@ -65,6 +67,34 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         }),
         Command::Timeline { node, since } => with_session(&global, Controller::Any, async |session, progress| {
             inventory::timeline(session, &output, progress, node, since).await
+        }),
+        Command::Plans { all } => with_session(&global, Controller::Remote, async |session, progress| {
+            plans::list(session, &output, progress, all).await
+        }),
+        Command::Plan { id } => with_session(&global, Controller::Remote, async |session, progress| {
+            plans::show(session, &output, progress, &id).await
+        }),
+        Command::Approve { id, yes } => {
+            // Before anything is asked of anybody: without a key there is nothing to approve with.
+            let key = approve::key(&global)?;
+            with_session(&global, Controller::Remote, async |session, progress| {
+                approve::approve(session, &output, progress, &key, &id, yes).await
+            })
+        }
+        Command::Reject { id, because } => with_session(&global, Controller::Remote, async |session, progress| {
+            plans::reject(session, &output, progress, &id, because).await
+        }),
+        Command::Revert { id } => with_session(&global, Controller::Remote, async |session, progress| {
+            plans::revert(session, &output, progress, &id).await
+        }),
+        Command::Key => key::key(&global, &output),
+        Command::Audit(Audit::Verify { copy }) => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                audit::verify(session, &output, progress, copy.as_deref()).await
+            })
+        }
+        Command::Audit(Audit::Export { to }) => with_session(&global, Controller::Remote, async |session, progress| {
+            audit::export(session, progress, to.as_deref()).await
         }),
         Command::Token(Token::Create { ttl, node }) => with_session(&global, Controller::Remote, async |session, _| {
             identities::create_token(session, &output, ttl, node).await

@@ -21,6 +21,11 @@ impl Output {
         Self { format: global.output, color: global.color }
     }
 
+    /// What is known of standard error, where people are asked and told what happens meanwhile.
+    pub(crate) fn terminal_of_stderr(&self) -> Terminal {
+        Terminal::of_stderr(self.color)
+    }
+
     /// Prints a result: itself to programs, `text` to people.
     pub(crate) fn print<T: Serialize>(
         &self,

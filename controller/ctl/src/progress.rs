@@ -24,6 +24,12 @@ impl Progress {
         }
     }
 
+    /// Leaves text above the line, as it is: it has to be fit for a terminal.
+    pub(crate) fn print(&self, text: &str) {
+        self.clear();
+        write_quietly(text);
+    }
+
     /// Erases the line.
     pub(crate) fn clear(&self) {
         if self.width.is_some() {

@@ -10,6 +10,7 @@ use common_tls::dial::{self, ClientIdentity};
 use common_tls::keys::NewKey;
 use proto::v1;
 use proto::v1::operator_client::OperatorClient;
+use proto::v1::plans_client::PlansClient;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -27,6 +28,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) struct Session {
     /// Its API.
     pub(crate) client: OperatorClient<Channel>,
+    /// Its API for plans and the audit log.
+    pub(crate) plans: PlansClient<Channel>,
     address: String,
     embedded: Option<Embedded>,
 }
@@ -39,7 +42,7 @@ impl Session {
             Some(address) => Self::dial(address, &location, progress).await,
             None => {
                 let (embedded, channel) = Embedded::start(progress).await.map_err(Failure::controller)?;
-                Ok(Self { client: client(channel), address: "in this process".to_owned(), embedded: Some(embedded) })
+                Ok(Self::new(channel, "in this process".to_owned(), Some(embedded)))
             }
         }
     }
@@ -52,6 +55,12 @@ impl Session {
             None => Err(Failure::controller(anyhow::anyhow!("no controller is configured"))
                 .with_hint("dialtone login HOST:PORT --token TOKEN --ca-pin sha256:…, or --controller HOST:PORT")),
         }
+    }
+
+    fn new(channel: Channel, address: String, embedded: Option<Embedded>) -> Self {
+        let client = OperatorClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let plans = PlansClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+        Self { client, plans, address, embedded }
     }
 
     /// True when the controller and the agent are in this process.
@@ -83,7 +92,7 @@ impl Session {
         let identity = Arc::new(ClientIdentity::new(credentials).map_err(Failure::controller)?);
         let channel = dial::channel(&address, Arc::clone(&identity)).await;
         let channel = channel.map_err(|error| Failure::dial(&address, error))?;
-        let mut session = Self { client: client(channel), address, embedded: None };
+        let mut session = Self::new(channel, address, None);
         if now >= renew_at {
             session.renew(&identity, &directory).await;
         }
@@ -109,15 +118,12 @@ impl Session {
     }
 }
 
-fn configured(global: &Global, location: &Location) -> Result<Option<String>, Failure> {
+/// The controller named on the command line or in the configuration.
+pub(crate) fn configured(global: &Global, location: &Location) -> Result<Option<String>, Failure> {
     match &global.controller {
         Some(address) => Ok(Some(address.clone())),
         None => Ok(location.read().map_err(Failure::usage)?.controller),
     }
-}
-
-fn client(channel: Channel) -> OperatorClient<Channel> {
-    OperatorClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES)
 }
 
 fn no_credentials(address: &str, error: CredentialsError) -> Failure {

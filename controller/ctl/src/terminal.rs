@@ -1,6 +1,7 @@
 //! What is known of the terminal, and of the moment, that results are shown in.
 
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 
 use common_model::Timestamp;
 use jiff::tz::TimeZone;
@@ -29,9 +30,17 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Asks the process's environment and its standard output.
     pub(crate) fn of_stdout(color: ColorChoice) -> Self {
-        let stdout = std::io::stdout();
-        let is_terminal = stdout.is_terminal();
-        let size = is_terminal.then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten();
+        Self::of(&std::io::stdout(), color)
+    }
+
+    /// Asks the process's environment and its standard error, where questions are asked.
+    pub(crate) fn of_stderr(color: ColorChoice) -> Self {
+        Self::of(&std::io::stderr(), color)
+    }
+
+    fn of(stream: &(impl AsFd + IsTerminal), color: ColorChoice) -> Self {
+        let is_terminal = stream.is_terminal();
+        let size = is_terminal.then(|| rustix::termios::tcgetwinsize(stream).ok()).flatten();
         let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
         let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
         Self {

@@ -93,6 +93,7 @@ pub(super) fn one<T: DeserializeOwned>(json: &[u8]) -> Result<T, Failure> {
     })
 }
 
-fn all<T: DeserializeOwned>(documents: &[impl AsRef<[u8]>]) -> Result<Vec<T>, Failure> {
+/// Reads several.
+pub(super) fn all<T: DeserializeOwned>(documents: &[impl AsRef<[u8]>]) -> Result<Vec<T>, Failure> {
     documents.iter().map(|json| one(json.as_ref())).collect()
 }

@@ -3,6 +3,7 @@
 pub(crate) mod diagnosis;
 pub(crate) mod nodes;
 mod page;
+pub(crate) mod plan;
 mod time;
 pub(crate) mod timeline;
 

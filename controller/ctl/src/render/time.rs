@@ -32,7 +32,7 @@ pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
 }
 
 /// A number of seconds in the largest unit that fits.
-fn span(seconds: i64) -> String {
+pub(crate) fn span(seconds: i64) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;

@@ -1,0 +1,109 @@
+//! `dialtone plans`, `plan`, `reject` and `revert`.
+
+use common_plan::{PlanId, Record};
+use proto::v1;
+
+use super::inventory::all as read_all;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::plan::{Fetched, Untrue};
+use crate::progress::Progress;
+use crate::render::plan::Detail;
+use crate::render::{self, Page, Style};
+use crate::session::Session;
+
+/// Lists them.
+pub(crate) async fn list(
+    session: &mut Session,
+    output: &Output,
+    progress: &Progress,
+    all: bool,
+) -> Result<Exit, Failure> {
+    let reply = session.plans.list(v1::ListPlansRequest { ended: all }).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    let records: Vec<Record> = read_all(&reply.records_json)?;
+    progress.clear();
+    output.print(&records, |terminal| render::plan::list(&records, all, terminal))?;
+    Ok(Exit::Done)
+}
+
+/// Shows one, whole.
+pub(crate) async fn show(
+    session: &mut Session,
+    output: &Output,
+    progress: &Progress,
+    id: &PlanId,
+) -> Result<Exit, Failure> {
+    let fetched = get(session, id).await?;
+    progress.clear();
+    output.print(&fetched, |terminal| render::plan::page(&fetched, terminal, Detail::Everything).to_text())?;
+    Ok(Exit::Done)
+}
+
+/// Says no for everybody.
+pub(crate) async fn reject(
+    session: &mut Session,
+    output: &Output,
+    progress: &Progress,
+    id: &PlanId,
+    because: String,
+) -> Result<Exit, Failure> {
+    let reply = session.plans.reject(v1::RejectRequest { plan_id: id.to_string(), because }).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    let fetched = Fetched::check(id, reply).map_err(untrue)?;
+    progress.clear();
+    output.print(&fetched, |terminal| {
+        let mut page = Page::new(terminal);
+        render::plan::outcome(&fetched, &mut page);
+        page.to_text()
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Has the plan made that takes this one back, and shows it. Nothing is taken back before that one is approved.
+pub(crate) async fn revert(
+    session: &mut Session,
+    output: &Output,
+    progress: &Progress,
+    id: &PlanId,
+) -> Result<Exit, Failure> {
+    let reply = session.plans.revert(v1::PlanRequest { plan_id: id.to_string() }).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    let fetched = Fetched::read(reply).map_err(untrue)?;
+    // The answer is either the new plan, or the old one naming it.
+    let new = match (fetched.id() == *id, &fetched.record.reverted_by) {
+        (false, _) => fetched,
+        (true, Some(new)) => get(session, &new.clone()).await?,
+        (true, None) => {
+            return Err(Failure::controller(anyhow::anyhow!("the controller made no plan to take {id} back")));
+        }
+    };
+    progress.clear();
+    output.print(&new, |terminal| {
+        let mut page = render::plan::page(&new, terminal, Detail::Usual);
+        page.blank();
+        page.whole(0, &format!("dialtone approve {}", new.id()), Style::Command);
+        page.to_text()
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Gets a plan and checks that it is the one asked for.
+pub(super) async fn get(session: &mut Session, id: &PlanId) -> Result<Fetched, Failure> {
+    let reply = session.plans.get(v1::PlanRequest { plan_id: id.to_string() }).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    Fetched::check(id, reply).map_err(untrue)
+}
+
+/// What an answer means that must not be acted upon.
+pub(super) fn untrue(error: Untrue) -> Failure {
+    let hint = match &error {
+        Untrue::OtherBytes { .. } | Untrue::OtherRecord(_) => {
+            "somebody may be misusing the controller: tell whoever looks after it, and approve nothing until then"
+        }
+        Untrue::Unreadable(..) | Untrue::TooLarge(_) | Untrue::Record(..) => {
+            "use a dialtone of the controller's version"
+        }
+    };
+    Failure::controller(error).with_hint(hint)
+}

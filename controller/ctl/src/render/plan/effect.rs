@@ -1,0 +1,174 @@
+//! What a step does, as the commands an administrator would give and the files they would edit. Made from the step alone:
+//! whoever signs sees what was decoded, not what somebody wrote about it.
+
+use common_model::Network;
+use common_plan::{FirewallAllow, Opening, Place, Plan, Service, Step, SysctlSet, UnitLimit, Verb};
+
+use crate::render::time::span;
+
+/// One line of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// A command that has the same effect.
+    Command(String),
+    /// A condition or a remark.
+    Remark(String),
+    /// A line that a file gets.
+    Added(String),
+    /// A line that a file loses.
+    Removed(String),
+}
+
+/// The plan in one sentence.
+pub(crate) fn headline(plan: &Plan) -> String {
+    let node = &plan.node;
+    match &plan.step {
+        Step::SysctlSet(step) if step.from == step.to => {
+            format!("Keep {} at {} on {node} for the next boot{}", step.key, step.to, starting(&plan.step))
+        }
+        Step::SysctlSet(step) => {
+            format!("Set {} from {} to {} on {node}{}", step.key, step.from, step.to, starting(&plan.step))
+        }
+        Step::FirewallAllow(step) => {
+            let limit = step.for_s.map(|seconds| format!(" for {}", span(i64::from(seconds)))).unwrap_or_default();
+            format!("Let {} reach port {}/tcp on {node}{limit}", step.source, step.port)
+        }
+        Step::UnitLimit(step) => {
+            let limits: Vec<String> =
+                step.limits.iter().map(|(limit, value)| format!("{}={value}", limit.directive())).collect();
+            format!("Set {} for {} on {node}{}", limits.join(", "), step.unit, starting(&plan.step))
+        }
+        Step::Service(step) => match step.verb {
+            Verb::Start => format!("Start {} on {node}", step.unit),
+            Verb::Restart => format!("Restart {} on {node}", step.unit),
+        },
+    }
+}
+
+fn starting(step: &Step) -> String {
+    step.starts().map(|unit| format!(" and start {unit}")).unwrap_or_default()
+}
+
+/// All that a step does, in order.
+pub(crate) fn effect(step: &Step) -> Vec<Line> {
+    match step {
+        Step::SysctlSet(step) => sysctl_set(step),
+        Step::FirewallAllow(step) => firewall_allow(step),
+        Step::UnitLimit(step) => unit_limit(step),
+        Step::Service(step) => service(step),
+    }
+}
+
+fn sysctl_set(step: &SysctlSet) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if step.from != step.to {
+        lines.push(Line::Command(format!("sysctl -w {}={}", step.key, step.to)));
+    }
+    lines.push(Line::Remark(format!("only if it is {} at that moment", step.from)));
+    lines.extend(step.start.iter().map(|unit| Line::Command(format!("systemctl start {unit}"))));
+    if let Some(file) = &step.persist {
+        lines.push(Line::Command(file.path()));
+        lines.push(Line::Remark("for the next boot, once it has proven itself".to_owned()));
+        lines.extend(file.from.iter().map(|value| Line::Removed(format!("{} = {value}", step.key))));
+        lines.push(Line::Added(format!("{} = {}", step.key, step.to)));
+    }
+    lines
+}
+
+fn firewall_allow(step: &FirewallAllow) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for opening in &step.openings {
+        lines.push(Line::Command(opening_command(step, opening)));
+        match opening {
+            Opening::Nftables { before: Some(Place { number, rule }), .. } => {
+                lines.push(Line::Remark(format!("before rule {number}, only if that is: {rule}")));
+            }
+            Opening::Iptables { before: Some(Place { number, rule }), .. } => {
+                lines.push(Line::Remark(format!("before rule {number}, only if that is: {rule}")));
+            }
+            Opening::Firewalld { .. } => {
+                lines.push(Line::Remark("with --permanent, too, once it has proven itself".to_owned()));
+            }
+            Opening::Ufw { .. } | Opening::Nftables { .. } | Opening::Iptables { .. } => {}
+        }
+    }
+    if let Some(seconds) = step.for_s {
+        lines.push(Line::Remark(format!("closed again after {}", span(i64::from(seconds)))));
+    }
+    lines
+}
+
+fn opening_command(step: &FirewallAllow, opening: &Opening) -> String {
+    let FirewallAllow { source, port, .. } = step;
+    match opening {
+        Opening::Ufw { at } => {
+            let place = at.map(|at| format!("insert {at} ")).unwrap_or_default();
+            format!("ufw {place}allow from {source} to any port {port} proto tcp")
+        }
+        Opening::Firewalld { zone, policy, priority } => {
+            let scope = match (zone, policy) {
+                (Some(zone), _) => format!("--zone={zone}"),
+                (None, Some(policy)) => format!("--policy={policy}"),
+                (None, None) => String::new(),
+            };
+            let priority = priority.map(|priority| format!("priority=\"{priority}\" ")).unwrap_or_default();
+            let family = if is_v4(source) { "ipv4" } else { "ipv6" };
+            format!(
+                "firewall-cmd {scope} --add-rich-rule='rule {priority}family=\"{family}\" source address=\"{source}\" \
+                 port port=\"{port}\" protocol=\"tcp\" accept'"
+            )
+        }
+        Opening::Nftables { family, table, chain, before, reply } => {
+            let place = match before {
+                Some(place) => format!("insert rule {family} {table} {chain} handle {}", place.number),
+                None => format!("add rule {family} {table} {chain}"),
+            };
+            let ip = if is_v4(source) { "ip" } else { "ip6" };
+            let rule = match reply {
+                false => format!("{ip} saddr {source} tcp dport {port} accept"),
+                true => format!("{ip} daddr {source} tcp sport {port} accept"),
+            };
+            format!("nft {place} {rule}")
+        }
+        Opening::Iptables { legacy, table, chain, before, reply } => {
+            let program = if is_v4(source) { "iptables" } else { "ip6tables" };
+            let legacy = if *legacy { "-legacy" } else { "" };
+            let place = match before {
+                Some(place) => format!("-I {chain} {}", place.number),
+                None => format!("-A {chain}"),
+            };
+            let rule = match reply {
+                false => format!("-s {source} -p tcp --dport {port} -j ACCEPT"),
+                true => format!("-d {source} -p tcp --sport {port} -j ACCEPT"),
+            };
+            format!("{program}{legacy} -t {table} {place} {rule}")
+        }
+    }
+}
+
+fn is_v4(source: &Network) -> bool {
+    source.address().is_ipv4()
+}
+
+fn unit_limit(step: &UnitLimit) -> Vec<Line> {
+    let mut lines = vec![Line::Command(step.path())];
+    lines.push(Line::Remark(match &step.from {
+        None => "a new file; nothing is done if there is one".to_owned(),
+        Some(digest) => format!("replaces the file whose SHA-256 is {digest}; nothing is done if it is another"),
+    }));
+    lines.extend(step.content().lines().map(|line| Line::Added(line.to_owned())));
+    lines.push(Line::Command("systemctl daemon-reload".to_owned()));
+    lines.extend(step.start.iter().map(|unit| Line::Command(format!("systemctl start {unit}"))));
+    lines
+}
+
+fn service(step: &Service) -> Vec<Line> {
+    let verb = match step.verb {
+        Verb::Start => "start",
+        Verb::Restart => "restart",
+    };
+    vec![
+        Line::Command(format!("systemctl {verb} {}", step.unit)),
+        Line::Remark(format!("only if it is {} at that moment", step.from)),
+    ]
+}

@@ -1,0 +1,57 @@
+//! Many plans, a line each.
+
+use common_plan::{Record, Stage};
+
+use super::{sign, stage};
+use crate::render::page::Span;
+use crate::render::time::ago;
+use crate::render::{Page, Style};
+use crate::terminal::Terminal;
+
+const HEADINGS: [&str; 5] = ["PLAN", "NODE", "STATE", "MADE", "WHAT"];
+
+/// Newest first, as the controller lists them. `all` says whether those that have ended were asked for, too.
+pub(crate) fn list(records: &[Record], all: bool, terminal: &Terminal) -> String {
+    let mut page = Page::new(terminal);
+    if records.is_empty() {
+        let none = match all {
+            true => "No plan was ever made. dialtone diagnose proposes one where a node's policy.yaml allows it.",
+            false => "No plan waits or is under way; --all shows those that have ended.",
+        };
+        page.flow(0, &[page.span(none, Style::Plain)]);
+        return page.to_text();
+    }
+    let rows: Vec<[Span; 5]> = records.iter().map(|record| row(&page, record, terminal)).collect();
+    let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
+    let mut widths = [0; 5];
+    for row in rows.iter().chain([&headings]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    for row in std::iter::once(headings).chain(rows) {
+        page.row(&widths, row.into());
+    }
+    page.to_text()
+}
+
+fn row(page: &Page, record: &Record, terminal: &Terminal) -> [Span; 5] {
+    let (sign, style) = sign(record.stage);
+    [
+        page.span(record.id.as_str(), Style::Strong),
+        page.span(record.node.as_str(), Style::Plain),
+        page.span(&format!("{sign} {}", state(record)), style),
+        page.span(&ago(record.made_at, terminal.now), Style::Plain),
+        page.span(&record.title, Style::Plain),
+    ]
+}
+
+/// The stage; while approvals are missing, how many are there.
+fn state(record: &Record) -> String {
+    match record.stage {
+        Stage::Proposed if record.needed > 1 => {
+            format!("{} of {} approvals", record.approvals.len(), record.needed)
+        }
+        other => stage(other).to_owned(),
+    }
+}

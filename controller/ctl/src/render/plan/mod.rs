@@ -1,0 +1,272 @@
+//! Plans as people read them before they sign: what changes, where and why, first; all of it decoded from the bytes.
+
+mod effect;
+mod list;
+#[cfg(test)]
+mod tests;
+
+use common_model::text::printable_line;
+use common_plan::{Plan, Record, Stage, Transition};
+
+pub(crate) use effect::headline;
+pub(crate) use list::list;
+
+use self::effect::{Line, effect};
+use super::time::{ago, local, local_and_ago, span};
+use super::{Page, Style};
+use crate::plan::Fetched;
+use crate::terminal::Terminal;
+
+/// Width of the margin the headings stand in.
+const MARGIN: usize = 11;
+/// The most characters of a text that somebody else wrote, so that it cannot push what counts off the screen.
+const MAX_WORDS: usize = 320;
+/// The most lines of evidence.
+const MAX_EVIDENCE: usize = 3;
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// What fits a screen. What is done is never cut.
+    Usual,
+    /// Everything, the exact bytes included.
+    Everything,
+}
+
+/// One plan as a page.
+pub(crate) fn page(fetched: &Fetched, terminal: &Terminal, detail: Detail) -> Page {
+    let mut sections = Sections { page: Page::new(terminal), fetched, terminal, detail };
+    sections.head();
+    sections.does();
+    sections.why();
+    sections.text("RISK", &fetched.plan.risk);
+    sections.text("UNDO", &fetched.plan.undo);
+    sections.checked();
+    sections.expires();
+    sections.approved();
+    sections.history();
+    if detail == Detail::Everything {
+        sections.exact();
+    }
+    sections.page
+}
+
+/// How a plan ended, or where it stands, in one line that says so first.
+pub(crate) fn outcome(fetched: &Fetched, page: &mut Page) {
+    let Fetched { plan, record, .. } = fetched;
+    let (sign, style) = sign(record.stage);
+    let words = match record.stage {
+        Stage::Verified => format!("{}, and it lasts", headline(plan)),
+        Stage::RolledBack => format!("{} is as it was before", plan.node),
+        Stage::Refused => format!("by {}; nothing was changed there", plan.node),
+        Stage::Rejected | Stage::Expired => format!("nothing was changed on {}", plan.node),
+        Stage::Failed => format!("on {}", plan.node),
+        Stage::Proposed => match fetched.still_needed() {
+            0 => headline(plan),
+            1 => "one more person has to approve it".to_owned(),
+            needed => format!("{needed} more persons have to approve it"),
+        },
+        Stage::Approved | Stage::Dispatched | Stage::Applied => headline(plan),
+    };
+    let because = record.history.last().and_then(|last| last.because.as_deref());
+    let mut spans = vec![
+        page.span(&format!("{sign} {}", stage(record.stage)), style),
+        page.span(&format!(" — {words}"), Style::Plain),
+    ];
+    if let Some(because) = because {
+        spans.push(page.span(&format!(": {because}"), Style::Strong));
+    }
+    page.flow(2, &spans);
+}
+
+/// One line per step of a plan's life: `08:00:02 UTC  live, on trial — node es-1: …`.
+pub(crate) fn transition(page: &mut Page, indent: usize, transition: &Transition, terminal: &Terminal) {
+    let time = page.span(&format!("{:indent$}{}  ", "", local(transition.at, terminal)), Style::Dim);
+    let hang = time.width();
+    let (_, style) = sign(transition.stage);
+    let because = transition.because.as_ref().map(|because| format!(": {because}")).unwrap_or_default();
+    let spans = [
+        time,
+        page.span(stage(transition.stage), style),
+        page.span(&format!(" — {}{because}", transition.who), Style::Plain),
+    ];
+    page.flow(hang, &spans);
+}
+
+/// A stage in words.
+pub(crate) fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Proposed => "waits for approval",
+        Stage::Approved => "approved",
+        Stage::Dispatched => "handed to the node",
+        Stage::Applied => "live, on trial",
+        Stage::Verified => "verified",
+        Stage::Rejected => "rejected",
+        Stage::Refused => "refused",
+        Stage::Expired => "expired",
+        Stage::RolledBack => "rolled back",
+        Stage::Failed => "failed",
+    }
+}
+
+fn sign(stage: Stage) -> (&'static str, Style) {
+    match stage {
+        Stage::Proposed => ("?", Style::Warning),
+        Stage::Approved | Stage::Dispatched | Stage::Applied => ("…", Style::Warning),
+        Stage::Verified => ("✓", Style::Good),
+        Stage::Rejected | Stage::Refused | Stage::Expired | Stage::RolledBack | Stage::Failed => ("✗", Style::Bad),
+    }
+}
+
+struct Sections<'a> {
+    page: Page,
+    fetched: &'a Fetched,
+    terminal: &'a Terminal,
+    detail: Detail,
+}
+
+impl Sections<'_> {
+    fn plan(&self) -> &Plan {
+        &self.fetched.plan
+    }
+
+    fn record(&self) -> &Record {
+        &self.fetched.record
+    }
+
+    fn head(&mut self) {
+        let (sign, style) = sign(self.record().stage);
+        let spans = [
+            self.page.span(&format!("{sign} {}", stage(self.record().stage)), style),
+            self.page.span(" — ", Style::Plain),
+            self.page.span(&headline(self.plan()), Style::Strong),
+            self.page.span(&format!(" [{}]", self.fetched.id()), Style::Dim),
+        ];
+        self.page.flow(2, &spans);
+        self.page.blank();
+    }
+
+    /// Whole, whatever the width.
+    fn does(&mut self) {
+        for (n, line) in effect(&self.plan().step).into_iter().enumerate() {
+            let label = self.page.span(&format!("{:MARGIN$}", if n == 0 { "DOES" } else { "" }), Style::Strong);
+            let (text, style, hang) = match line {
+                Line::Command(text) => (text, Style::Command, MARGIN + 2),
+                Line::Remark(text) => (format!("  {text}"), Style::Dim, MARGIN + 4),
+                Line::Added(text) => (format!("  +{text}"), Style::Added, MARGIN + 4),
+                Line::Removed(text) => (format!("  -{text}"), Style::Removed, MARGIN + 4),
+            };
+            let text = self.page.span(&text, style);
+            self.page.flow(hang, &[label, text]);
+        }
+    }
+
+    fn why(&mut self) {
+        let why = self.plan().why.clone();
+        self.text("WHY", &why.sentence);
+        let shown = if self.detail == Detail::Everything { usize::MAX } else { MAX_EVIDENCE };
+        for line in why.evidence.iter().take(shown) {
+            match self.detail {
+                Detail::Usual => self.page.cut(MARGIN + 2, line, Style::Dim),
+                Detail::Everything => self.entry_hanging("", 2, &format!("  {line}"), Style::Dim),
+            }
+        }
+        let more = why.evidence.len().saturating_sub(shown);
+        if more > 0 {
+            let lines = if more == 1 { "line" } else { "lines" };
+            self.page.cut(MARGIN + 2, &format!("… {more} more {lines} of evidence"), Style::Dim);
+        }
+    }
+
+    fn checked(&mut self) {
+        let goal = &self.plan().goal;
+        let within = span(i64::from(self.plan().confirm_within_s));
+        let text = format!(
+            "within {within} {} has to answer, or no longer fail for {}; else the node undoes it by itself",
+            goal.endpoint, goal.cause
+        );
+        self.entry("CHECKED", &text, Style::Plain);
+    }
+
+    fn expires(&mut self) {
+        if self.record().stage.is_final() {
+            return;
+        }
+        let expires_at = self.plan().expires_at;
+        let style = if expires_at <= self.terminal.now { Style::Bad } else { Style::Plain };
+        self.entry("EXPIRES", &local_and_ago(expires_at, self.terminal), style);
+    }
+
+    fn approved(&mut self) {
+        let approvals = self.record().approvals.clone();
+        let mut label = "APPROVED";
+        for approved in &approvals {
+            let when = ago(approved.at, self.terminal.now);
+            let (holds, style) = match approved.approval.holds_for(&self.fetched.bytes) {
+                true => ("", Style::Plain),
+                false => (" — the signature is not one for this plan and does not count", Style::Bad),
+            };
+            let key = match self.detail {
+                Detail::Usual => String::new(),
+                Detail::Everything => format!(", key {}", approved.approval.key),
+            };
+            self.entry(label, &format!("by {}, {when}{key}{holds}", approved.operator), style);
+            label = "";
+        }
+        let needed = self.fetched.still_needed();
+        if !self.record().stage.is_final() && needed > 0 {
+            let who = if approvals.is_empty() { "by nobody yet" } else { "not by enough" };
+            let persons = if needed == 1 { "one person has".to_owned() } else { format!("{needed} persons have") };
+            self.entry(label, &format!("{who}; {persons} to"), Style::Plain);
+        }
+    }
+
+    fn history(&mut self) {
+        let history = self.record().history.clone();
+        // Of a plan that was only proposed the head has said everything.
+        if history.len() < 2 && self.detail == Detail::Usual {
+            return;
+        }
+        self.page.blank();
+        for step in &history {
+            transition(&mut self.page, 0, step, self.terminal);
+        }
+        if let Some(by) = self.record().reverted_by.clone() {
+            self.entry("REVERTED", &format!("by plan {by}"), Style::Plain);
+        }
+    }
+
+    fn exact(&mut self) {
+        self.page.blank();
+        let plan = self.plan();
+        let made = local_and_ago(plan.made_at, self.terminal);
+        let bound = format!("boot {} of {}, epoch {} of its policy", plan.session, plan.node, plan.epoch);
+        self.entry("MADE", &made, Style::Plain);
+        self.entry("FOR", &bound, Style::Plain);
+        self.entry("SHA-256", self.fetched.bytes.digest().as_str(), Style::Plain);
+        let text = String::from_utf8_lossy(self.fetched.bytes.as_slice()).into_owned();
+        self.entry("SIGNED", &text, Style::Dim);
+    }
+
+    /// Words of somebody else.
+    fn text(&mut self, label: &str, text: &str) {
+        // As it is shown: what is hostile grows.
+        let text = printable_line(text);
+        let fits = self.detail == Detail::Everything || text.chars().count() <= MAX_WORDS;
+        let shown = match fits {
+            true => text,
+            false => text.chars().take(MAX_WORDS).chain("… (cut)".chars()).collect(),
+        };
+        self.entry(label, &shown, Style::Plain);
+    }
+
+    fn entry(&mut self, label: &str, text: &str, style: Style) {
+        self.entry_hanging(label, 0, text, style);
+    }
+
+    fn entry_hanging(&mut self, label: &str, hang: usize, text: &str, style: Style) {
+        let label = self.page.span(&format!("{label:MARGIN$}"), Style::Strong);
+        let text = self.page.span(text, style);
+        self.page.flow(MARGIN + hang, &[label, text]);
+    }
+}

@@ -1,0 +1,154 @@
+//! Pages as they are read.
+
+use common_model::Network;
+use common_plan::{
+    FirewallAllow, Label, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlSet, UnitLimit, Verb,
+};
+
+use super::*;
+use crate::plan::tests::{NOW, fetched, plan, transition as step_of_life};
+use crate::terminal::tests::terminal;
+
+fn text(fetched: &Fetched, detail: Detail) -> String {
+    page(fetched, &terminal(80), detail).to_text()
+}
+
+fn does(step: Step) -> String {
+    let plan = Plan { step, ..plan() };
+    assert!(plan.encode().is_ok(), "{plan:?}");
+    let text = page(&fetched(plan), &terminal(120), Detail::Usual).to_text();
+    let (_, does) = text.split_once("DOES").unwrap();
+    does.split_once("\nWHY").unwrap().0.lines().map(|line| format!("{}\n", line.trim_start())).collect()
+}
+
+#[test]
+fn a_proposal_is_one_screen() {
+    let text = text(&fetched(plan()), Detail::Usual);
+    assert_eq!(text, include_str!("proposed.txt"));
+    assert!(text.lines().count() <= 22, "{text}");
+}
+
+#[test]
+fn the_life_of_a_plan_is_told_in_order() {
+    let mut ended = fetched(plan());
+    ended.record.stage = Stage::RolledBack;
+    ended.record.history.extend([
+        step_of_life(Stage::Approved, NOW.plus_millis(-50_000), "operator alice", None),
+        step_of_life(Stage::Applied, NOW.plus_millis(-49_000), "node es-1", None),
+        step_of_life(Stage::RolledBack, NOW, "node es-1", Some("http://es-1:9200 still times out")),
+    ]);
+    let text = text(&ended, Detail::Usual);
+    assert!(text.starts_with("✗ rolled back — Set vm.max_map_count"), "{text}");
+    let told = "\n07:59:10 UTC  approved — operator alice\n07:59:11 UTC  live, on trial — node es-1\n08:00:00 UTC  \
+                rolled back — node es-1: http://es-1:9200 still times out\n";
+    assert!(text.ends_with(told), "{text}");
+}
+
+#[test]
+fn details_hold_every_byte_that_is_signed() {
+    let fetched = fetched(plan());
+    let text = text(&fetched, Detail::Everything);
+    let (_, signed) = text.split_once("SIGNED").unwrap();
+    let squeezed = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    assert_eq!(squeezed(signed), squeezed(std::str::from_utf8(fetched.bytes.as_slice()).unwrap()));
+    assert!(text.contains(fetched.bytes.digest().as_str()));
+}
+
+#[test]
+fn words_of_others_cannot_push_what_is_done_off_the_screen() {
+    let mut long = plan();
+    long.why.sentence = "x ".repeat(1000);
+    long.why.evidence = vec!["y".repeat(800); 64];
+    long.risk = "\u{1b}[8m".repeat(200);
+    long.undo = "z ".repeat(1000);
+    let text = text(&fetched(long), Detail::Usual);
+    assert!(text.lines().count() <= 36, "{text}");
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn a_signature_over_something_else_does_not_count() {
+    use common_plan::{Approval, Approved};
+    let mut forged = fetched(plan());
+    let key = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse().unwrap();
+    let approval = Approval { key, signature: "AAAA".to_owned() };
+    forged.record.approvals.push(Approved { operator: "mallory".to_owned(), at: NOW, approval });
+    assert_eq!(forged.still_needed(), 1);
+    let text = text(&forged, Detail::Usual);
+    assert!(text.contains("by mallory, just now — the signature is not one for this plan"), "{text}");
+    assert!(text.contains("not by enough; one person has to"), "{text}");
+}
+
+#[test]
+fn a_sysctl_says_what_it_must_be_and_what_it_gets() {
+    let step = Step::SysctlSet(SysctlSet { key: Sysctl::Somaxconn, from: 128, to: 4096, persist: None, start: None });
+    assert_eq!(does(step), "sysctl -w net.core.somaxconn=4096\nonly if it is 128 at that moment\n");
+}
+
+#[test]
+fn a_firewall_is_opened_where_the_plan_says() {
+    let label = |text: &str| text.parse::<Label>().unwrap();
+    let openings = vec![
+        Opening::Ufw { at: Some(3) },
+        Opening::Firewalld { zone: Some(label("public")), policy: None, priority: Some(-1) },
+        Opening::Nftables {
+            family: label("inet"),
+            table: label("filter"),
+            chain: label("input"),
+            before: Some(Place { number: 7, rule: "tcp dport 9200 drop".to_owned() }),
+            reply: false,
+        },
+        Opening::Iptables { legacy: true, table: label("filter"), chain: label("OUTPUT"), before: None, reply: true },
+    ];
+    let source: Network = "10.0.0.0/24".parse().unwrap();
+    let step = Step::FirewallAllow(FirewallAllow { source, port: 9200, openings, for_s: Some(7200) });
+    assert_eq!(
+        does(step),
+        "ufw insert 3 allow from 10.0.0.0/24 to any port 9200 proto tcp\n\
+         firewall-cmd --zone=public --add-rich-rule='rule priority=\"-1\" family=\"ipv4\" source address=\"10.0.0.0/24\"\n\
+         port port=\"9200\" protocol=\"tcp\" accept'\n\
+         with --permanent, too, once it has proven itself\n\
+         nft insert rule inet filter input handle 7 ip saddr 10.0.0.0/24 tcp dport 9200 accept\n\
+         before rule 7, only if that is: tcp dport 9200 drop\n\
+         iptables-legacy -t filter -A OUTPUT -d 10.0.0.0/24 -p tcp --sport 9200 -j ACCEPT\n\
+         closed again after 2 h 0 min\n"
+    );
+}
+
+#[test]
+fn limits_are_the_lines_of_a_file() {
+    let step = Step::UnitLimit(UnitLimit {
+        unit: "es.service".parse().unwrap(),
+        limits: [(Limit::Nofile, LimitValue::At(65_535)), (Limit::Memlock, LimitValue::Infinity)].into(),
+        from: None,
+        start: Some("es.service".parse().unwrap()),
+    });
+    assert_eq!(
+        does(step),
+        "/etc/systemd/system/es.service.d/60-dialtone.conf\na new file; nothing is done if there is one\n\
+         +# Written by Dialtone.\n+[Service]\n+LimitNOFILE=65535\n+LimitMEMLOCK=infinity\n\
+         systemctl daemon-reload\nsystemctl start es.service\n"
+    );
+}
+
+#[test]
+fn a_unit_is_started_from_the_state_it_was_seen_in() {
+    let step = Step::Service(Service {
+        unit: "es.service".parse().unwrap(),
+        verb: Verb::Restart,
+        from: "active".parse().unwrap(),
+    });
+    assert_eq!(does(step), "systemctl restart es.service\nonly if it is active at that moment\n");
+}
+
+#[test]
+fn the_list_says_what_is_missing() {
+    let mut two = fetched(plan()).record;
+    two.needed = 2;
+    assert_eq!(
+        list(&[two], false, &terminal(100)),
+        "PLAN              NODE  STATE               MADE       WHAT\n\
+         b2bc3e5e6fcf6dd7  es-1  ? 0 of 2 approvals  1 min ago  Raise vm.max_map_count to 262144 on es-1\n"
+    );
+    assert!(list(&[], false, &terminal(80)).contains("--all"));
+}

@@ -1,0 +1,265 @@
+//! A controller that serves plans as a test wants them, over the same mutual TLS as a real one; and one that lies.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common_model::Timestamp;
+use common_plan::audit::{AuditEntry, link};
+use common_plan::{
+    Approval, Approved, Goal, Plan, PlanBytes, Record, SCHEMA, Stage, Step, Sysctl, SysctlSet, Transition, Why,
+};
+use common_tls::ca::Ca;
+use common_tls::keys::NewKey;
+use common_tls::server::{ServerTls, accept};
+use common_tls::{Credentials, Identity, Role};
+use proto::v1;
+use proto::v1::plans_server::{Plans, PlansServer};
+use tokio::net::TcpListener;
+use tokio_stream::Iter;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
+
+use super::Home;
+
+/// What the controller has, and what was asked of it.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: PlanBytes,
+    pub(crate) record: Record,
+    /// Sent instead of the plan that is asked for.
+    pub(crate) lie: Option<(PlanBytes, Record)>,
+    /// How a plan ends once enough have approved it, and why.
+    pub(crate) ending: (Stage, String),
+    /// Signatures that came.
+    pub(crate) approvals: Vec<Approval>,
+    /// Reasons that were given.
+    pub(crate) rejections: Vec<String>,
+    pub(crate) audit: Vec<String>,
+}
+
+/// It runs as long as the test's runtime.
+#[derive(Clone)]
+pub(crate) struct Fake {
+    pub(crate) world: Arc<Mutex<World>>,
+    address: String,
+    operator: Credentials,
+}
+
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(since.as_millis().try_into().unwrap())
+}
+
+/// Raises `vm.max_map_count` on es-1.
+pub(crate) fn plan(sentence: &str) -> Plan {
+    Plan {
+        schema: SCHEMA.to_owned(),
+        node: "es-1".parse().unwrap(),
+        session: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+        epoch: 0,
+        made_at: now(),
+        expires_at: now().plus_millis(900_000),
+        expires_boot_ms: 1_000_000,
+        confirm_within_s: 120,
+        step: Step::SysctlSet(SysctlSet {
+            key: Sysctl::MaxMapCount,
+            from: 65_530,
+            to: 262_144,
+            persist: None,
+            start: None,
+        }),
+        why: Why { sentence: sentence.to_owned(), evidence: vec!["/proc/sys/vm/max_map_count: 65530".to_owned()] },
+        goal: Goal { endpoint: "http://es-1:9200".to_owned(), cause: "bootstrap-check".parse().unwrap() },
+        risk: "None known.".to_owned(),
+        undo: "The old value.".to_owned(),
+    }
+}
+
+pub(crate) fn record(plan: &Plan) -> Record {
+    let proposed = Transition { stage: Stage::Proposed, at: plan.made_at, who: "controller".to_owned(), because: None };
+    Record {
+        id: plan.encode().unwrap().id(),
+        node: plan.node.clone(),
+        action: plan.step.action(),
+        title: "Raise vm.max_map_count".to_owned(),
+        goal: plan.goal.clone(),
+        made_at: plan.made_at,
+        expires_at: plan.expires_at,
+        needed: 1,
+        approvals: Vec::new(),
+        stage: Stage::Proposed,
+        history: vec![proposed],
+        reverted_by: None,
+    }
+}
+
+fn audit_log() -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (seq, event) in (1..).zip(["login", "plan-proposed", "plan-approved"]) {
+        let entry = AuditEntry {
+            seq,
+            at: Timestamp(0),
+            actor: "operator alice".to_owned(),
+            event: event.to_owned(),
+            plan: None,
+            detail: "\u{9b}2J".to_owned(),
+            previous: link(lines.last().map(String::as_str)),
+        };
+        lines.push(serde_json::to_string(&entry).unwrap());
+    }
+    lines
+}
+
+impl Fake {
+    /// With one plan, proposed for `sentence`.
+    pub(crate) async fn start(sentence: &str) -> Self {
+        let ca = Ca::create(now()).unwrap();
+        let hour = Duration::from_secs(3600);
+        let key = NewKey::generate().unwrap();
+        let issued = ca.issue_controller(key.csr_der(), &["127.0.0.1".to_owned()], hour, now()).unwrap();
+        let own = key.with_certificate(&issued.chain_pem, ca.certificate_pem()).unwrap();
+        let key = NewKey::generate().unwrap();
+        let alice = Identity::Operator { name: "alice".parse().unwrap(), role: Role::Approver };
+        let issued = ca.issue_client(key.csr_der(), &alice, hour, now()).unwrap();
+        let operator = key.with_certificate(&issued.chain_pem, ca.certificate_pem()).unwrap();
+
+        let plan = plan(sentence);
+        let world = World {
+            plan: plan.encode().unwrap(),
+            record: record(&plan),
+            lie: None,
+            ending: (Stage::Verified, "http://es-1:9200 answers".to_owned()),
+            approvals: Vec::new(),
+            rejections: Vec::new(),
+            audit: audit_log(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let incoming = accept(listener, Arc::new(ServerTls::new(&own).unwrap()));
+        let fake = Self { world: Arc::new(Mutex::new(world)), address, operator };
+        let serving = Server::builder().add_service(PlansServer::new(fake.clone()));
+        tokio::spawn(serving.serve_with_incoming(incoming.authenticated));
+        fake
+    }
+
+    /// A home that is logged in as alice, an approver.
+    pub(crate) fn home(&self) -> Home {
+        let home = Home::new();
+        let config = home.path().join(".config/dialtone");
+        self.operator.save(&config.join(format!("{}_credentials", self.address.replace(':', "_")))).unwrap();
+        std::fs::write(config.join("config.yaml"), format!("controller: {}\n", self.address)).unwrap();
+        home
+    }
+
+    /// The same, with an approval key.
+    pub(crate) async fn approver(&self) -> Home {
+        let home = self.home();
+        let ran = home.run(&["key"]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        home
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.world.lock().unwrap().record.id.to_string()
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world.lock().unwrap());
+    }
+
+    pub(crate) fn approvals(&self) -> Vec<Approval> {
+        self.world.lock().unwrap().approvals.clone()
+    }
+
+    fn reply(&self, id: &str) -> Result<v1::PlanReply, Status> {
+        let world = self.world.lock().unwrap();
+        if id != world.record.id.as_str() {
+            return Err(Status::not_found(format!("there is no plan {id}")));
+        }
+        let (plan, record) = world.lie.as_ref().map_or((&world.plan, &world.record), |(plan, record)| (plan, record));
+        Ok(v1::PlanReply { plan: plan.as_slice().to_vec(), record_json: serde_json::to_vec(record).unwrap() })
+    }
+
+    fn advance(&self, stage: Stage, who: &str, because: Option<String>) {
+        let mut world = self.world.lock().unwrap();
+        world.record.stage = stage;
+        world.record.history.push(Transition { stage, at: now(), who: who.to_owned(), because });
+    }
+}
+
+type Replies<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
+
+#[tonic::async_trait]
+impl Plans for Fake {
+    type WatchStream = Replies<v1::PlanReply>;
+    type ReadAuditStream = Replies<v1::AuditLine>;
+
+    async fn list(&self, _: Request<v1::ListPlansRequest>) -> Result<Response<v1::ListPlansReply>, Status> {
+        let record = serde_json::to_vec(&self.world.lock().unwrap().record).unwrap();
+        Ok(Response::new(v1::ListPlansReply { records_json: vec![record] }))
+    }
+
+    async fn get(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        self.reply(&request.get_ref().plan_id).map(Response::new)
+    }
+
+    /// Everything that will have happened, one reply after the other.
+    async fn watch(&self, request: Request<v1::PlanRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let id = &request.get_ref().plan_id;
+        let mut replies = vec![self.reply(id)];
+        let (ending, because) = self.world.lock().unwrap().ending.clone();
+        for stage in [Stage::Dispatched, Stage::Applied] {
+            self.advance(stage, "node es-1", None);
+            replies.push(self.reply(id));
+        }
+        self.advance(ending, "controller", Some(because));
+        replies.push(self.reply(id));
+        Ok(Response::new(tokio_stream::iter(replies)))
+    }
+
+    async fn approve(&self, request: Request<v1::ApproveRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let v1::ApproveRequest { plan_id, approval } = request.into_inner();
+        let sent = approval.unwrap();
+        let approval = Approval { key: sent.key.parse().unwrap(), signature: sent.signature };
+        let enough = {
+            let mut world = self.world.lock().unwrap();
+            world.approvals.push(approval.clone());
+            let operator = "alice".to_owned();
+            world.record.approvals.push(Approved { operator, at: now(), approval });
+            world.record.approvals.len() >= usize::from(world.record.needed)
+        };
+        if enough {
+            self.advance(Stage::Approved, "operator alice", None);
+        }
+        self.reply(&plan_id).map(Response::new)
+    }
+
+    async fn reject(&self, request: Request<v1::RejectRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let v1::RejectRequest { plan_id, because } = request.into_inner();
+        self.world.lock().unwrap().rejections.push(because.clone());
+        self.advance(Stage::Rejected, "operator alice", Some(because));
+        self.reply(&plan_id).map(Response::new)
+    }
+
+    async fn revert(&self, _: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let back = plan("taken back");
+        let record_json = serde_json::to_vec(&record(&back)).unwrap();
+        Ok(Response::new(v1::PlanReply { plan: back.encode().unwrap().as_slice().to_vec(), record_json }))
+    }
+
+    async fn read_audit(
+        &self,
+        request: Request<v1::ReadAuditRequest>,
+    ) -> Result<Response<Self::ReadAuditStream>, Status> {
+        let from = usize::try_from(request.get_ref().from.saturating_sub(1)).unwrap();
+        let lines = self.world.lock().unwrap().audit.clone();
+        let lines: Vec<_> = lines.into_iter().skip(from).map(|line| Ok(v1::AuditLine { line })).collect();
+        Ok(Response::new(tokio_stream::iter(lines)))
+    }
+}
+
+/// The approval key of a home, as its public half.
+pub(crate) fn key_file(home: &Path) -> std::path::PathBuf {
+    home.join(".config/dialtone/approval.key")
+}
