@@ -101,6 +101,10 @@ impl Agent for Controller {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
+    async fn prove(&self, _: Request<v1::ProveRequest>) -> Result<Response<v1::ProveReply>, Status> {
+        Err(Status::unimplemented("no plan is carried out here"))
+    }
+
     async fn renew_node(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::CertificateReply>, Status> {
         self.renewed.send(now()).unwrap_or_default();
         let csr = request.into_inner().csr_der;
