@@ -20,7 +20,7 @@ const LINE_CAP: usize = 256 * 1024;
 const SILENCE: Duration = Duration::from_secs(30);
 /// The fields that are used, beside those journalctl always gives (cursor, times, boot).
 const FIELDS: &str = "MESSAGE,MESSAGE_ID,PRIORITY,_COMM,_PID,_UID,_SYSTEMD_UNIT,UNIT,OBJECT_SYSTEMD_UNIT,SYSLOG_IDENTIFIER,\
-                      UNIT_RESULT,EXIT_CODE,EXIT_STATUS,JOB_RESULT,JOB_TYPE,CODE_FUNC";
+                      _SYSTEMD_INVOCATION_ID,INVOCATION_ID,UNIT_RESULT,EXIT_CODE,EXIT_STATUS,JOB_RESULT,JOB_TYPE,CODE_FUNC";
 
 /// Where to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -248,7 +248,7 @@ impl Node {
 
     /// The end of the engine's log.
     pub fn log(self, text: &str) -> Self {
-        let file = FileRead { modified_ms: AT.0 - 400_000, ..file(LOG, text) };
+        let file = FileRead { modified_ms: AT.0 - 481_000, ..file(LOG, text) };
         self.json::<EngineLog>(LOG, &file)
     }
 
@@ -314,6 +314,20 @@ impl Node {
             "Starting elasticsearch.service - Elasticsearch...",
             serde_json::json!({"JOB_TYPE": "start"}),
         )
+    }
+
+    /// The unit, as it was last read, is in this run of it.
+    pub fn unit_of_run(self, id: &str) -> Self {
+        self.rewrite::<Unit>(|text| format!("{text}InvocationID={id}\n"))
+    }
+
+    /// Every journal line so far that names no run is of this one.
+    pub fn lines_of_run(self, id: &str) -> Self {
+        let fields = ["_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"].map(|name| format!(r#""{name}":"{id}""#)).join(",");
+        self.rewrite::<JournalLine>(|line| match line.contains("INVOCATION_ID") {
+            true => line.to_owned(),
+            false => line.replacen('{', &format!("{{{fields},"), 1),
+        })
     }
 
     /// The unit failed at `at` with an exit status: systemd's two lines, the unit's state, and neither process nor socket.

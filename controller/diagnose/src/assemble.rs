@@ -124,7 +124,12 @@ fn cap(case: &Case<'_>, verdict: &mut Supported, missing: &mut Vec<MissingEviden
         }
     }
     let is_certain = verdict.support.certainty == Certainty::Certain;
-    missing.extend(case.still_reading().filter(|_| rests_on_node || !is_certain));
+    let late = case.still_reading().filter(|_| rests_on_node || !is_certain);
+    // What it sent before may tell of a start before the one that failed.
+    if late.is_some() && verdict.support.blocks == Blocks::Start {
+        verdict.support.certainty = verdict.support.certainty.min(Certainty::Likely);
+    }
+    missing.extend(late);
     let told_who = verdict.support.change.as_ref().is_some_and(|change| change.who.is_some());
     missing.extend(case.unread_journal().filter(|_| rests_on_node && !told_who));
     if let Some(guess) = case.guesses_node().filter(|_| rests_on_node) {

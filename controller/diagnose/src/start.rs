@@ -1,12 +1,12 @@
 //! What the rules about failing starts share: the last start, its words, and the links of a chain that lead to it.
 
-use common_evidence::collectors::engine_log::EngineLog;
+use common_evidence::collectors::engine_log::{EngineLog, LogLine};
 use common_evidence::collectors::journal::JournalLine;
 use common_evidence::collectors::unit::MainExit;
-use common_model::Certainty;
 use common_model::change::{Change, Topic};
 use common_model::diagnosis::Citation;
-use controller_correlate::engine_view::{Ending, Failed};
+use common_model::{Certainty, Timestamp};
+use controller_correlate::engine_view::{Ending, Failed, LastRun};
 use controller_correlate::{Cited, EngineView, Running};
 use serde_json::{Value, json};
 
@@ -22,8 +22,18 @@ pub(crate) struct Start<'a> {
     pub(crate) failed: Option<Failed>,
     /// Whether it is certain that the engine is down now.
     pub(crate) is_down: bool,
-    lines: &'a [Cited<JournalLine>],
-    log: Option<&'a Cited<EngineLog>>,
+    run: LastRun<'a>,
+    log: Option<LogOfStart<'a>>,
+}
+
+/// What the engine's log says of a start.
+pub(crate) struct LogOfStart<'a> {
+    /// The log.
+    pub(crate) cited: &'a Cited<EngineLog>,
+    /// Its entries of this start.
+    pub(crate) entries: Vec<&'a LogLine>,
+    /// Whether their times show that they are of no other start.
+    dated: bool,
 }
 
 /// Words found in the journal or the log of a start.
@@ -58,23 +68,33 @@ impl<'a> Start<'a> {
             }
             Ending::Unknown => None,
         };
-        let log = engine.log.known().filter(|log| is_of_last_start(engine, &log.value));
-        Ok(Self { engine, failed, is_down: down == Some(true), lines: engine.last_run(), log })
+        let run = engine.last_run();
+        let log = engine.log.known().and_then(|log| log_of_start(log, run.began));
+        Ok(Self { engine, failed, is_down: down == Some(true), run, log })
     }
 
-    /// Certain when it is known to be down and to have failed; likely when only its words tell.
+    /// Certain when it is known to be down and to have failed; likely when only its words tell, when those may be of another
+    /// start, or when it is being started once more.
     pub(crate) fn certainty(&self) -> Certainty {
-        if self.is_down { Certainty::Certain } else { Certainty::Likely }
+        let may_be_of_another = !self.wrote_to_journal() && self.log.as_ref().is_some_and(|log| !log.dated);
+        match self.is_down && !self.run.superseded && !may_be_of_another {
+            true => Certainty::Certain,
+            false => Certainty::Likely,
+        }
     }
 
-    /// The engine's log, if what it tells is of this start.
-    pub(crate) fn log(&self) -> Option<&'a Cited<EngineLog>> {
-        self.log
+    /// What the engine's log says of this start, if anything.
+    pub(crate) fn log(&self) -> Option<&LogOfStart<'a>> {
+        self.log.as_ref()
     }
 
     /// The journal lines of this start.
-    pub(crate) fn lines(&self) -> &'a [Cited<JournalLine>] {
-        self.lines
+    pub(crate) fn lines(&self) -> &[&'a Cited<JournalLine>] {
+        &self.run.lines
+    }
+
+    fn wrote_to_journal(&self) -> bool {
+        self.run.lines.iter().any(|line| !line.value.from_systemd)
     }
 
     /// The first message of this start, in the journal or else the log, that holds any of these words.
@@ -84,18 +104,17 @@ impl<'a> Start<'a> {
 
     /// The first message of this start that passes a test.
     pub(crate) fn find_by(&self, test: impl Fn(&str) -> bool) -> Option<Words> {
-        if let Some(line) = self.lines.iter().find(|line| test(&line.value.message)) {
+        if let Some(line) = self.run.lines.iter().find(|line| test(&line.value.message)) {
             return Some(Words { message: line.value.message.clone(), cites: cite::journal(&self.engine.node, line) });
         }
-        let log = self.log?;
-        let entry = log.value.newest_start.iter().find(|entry| test(&entry.message))?;
-        Some(Words { message: entry.message.clone(), cites: quote_log(self.engine, log, &entry.message) })
+        let log = self.log()?;
+        let entry = log.entries.iter().find(|entry| test(&entry.message))?;
+        Some(Words { message: entry.message.clone(), cites: quote_log(self.engine, log.cited, &entry.message) })
     }
 
     /// The finding when its words do not show a cause: they may not have been read at all.
     pub(crate) fn silent(&self) -> Finding {
-        let wrote = |line: &Cited<JournalLine>| !line.value.from_systemd;
-        if self.log.is_none() && !self.lines.iter().any(wrote) {
+        if self.log.is_none() && !self.wrote_to_journal() {
             let unit = self.engine.unit_name().unwrap_or(self.engine.engine.name.as_str());
             let log = self.engine.engine.log_file.as_deref().unwrap_or("the engine's log");
             let (title, node, name) = (self.engine.title(), &self.engine.node, &self.engine.engine.name);
@@ -246,10 +265,12 @@ pub(crate) fn package_changed(change: &Change, engine: &EngineView, _: &str) -> 
         && change.subject.starts_with(engine.engine.package.as_deref().unwrap_or(engine.product().slug()))
 }
 
-/// Whether the log's newest start is the unit's.
-fn is_of_last_start(engine: &EngineView, log: &EngineLog) -> bool {
-    let last = log.newest_start.iter().rev().find_map(|line| line.at).or(log.last_line_at);
-    engine.is_of_newest_start(last)
+/// What a log says of the start that began then: what it wrote before is another's.
+fn log_of_start(log: &Cited<EngineLog>, began: Option<Timestamp>) -> Option<LogOfStart<'_>> {
+    let is_later = |entry: &&LogLine| began.zip(entry.at).is_none_or(|(began, at)| at >= began);
+    let entries: Vec<&LogLine> = log.value.newest_start.iter().filter(is_later).collect();
+    let dated = began.is_some() && entries.iter().all(|entry| entry.at.is_some());
+    (!entries.is_empty()).then_some(LogOfStart { cited: log, entries, dated })
 }
 
 /// Quotes an entry of the engine's log.
@@ -394,5 +415,105 @@ pub(crate) mod checks {
     pub(crate) fn cannot_tell(cause: &Cause) {
         let found = (cause.rule)(&Case::of(&failed(&[], 1)));
         assert!(matches!(found, Finding::Unknown(_)), "{found:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A start that failed after another did: the words of the first are never the reason of the second.
+
+    use common_evidence::collectors::unit::Unit;
+    use common_model::{Certainty, Timestamp};
+    use controller_correlate::testing::Node;
+
+    use super::pictures::{FAILED_AT, failing, refused};
+
+    const UNKNOWN: &str = "java.lang.IllegalArgumentException: unknown setting [http.prot] did you mean [http.port]?";
+    const OPTION: &str = "Unrecognized VM option 'UseFoo'";
+    /// When the second start was begun.
+    const AGAIN: Timestamp = Timestamp(FAILED_AT.0 + 60_300);
+
+    fn told(node: Node) -> (String, Certainty) {
+        let verdict = crate::diagnose(&refused(node)).verdict;
+        (verdict.cause.as_str().to_owned(), verdict.certainty)
+    }
+
+    fn certain(cause: &str) -> (String, Certainty) {
+        (cause.to_owned(), Certainty::Certain)
+    }
+
+    fn first() -> Node {
+        failing(&[UNKNOWN], 1).lines_of_run("one")
+    }
+
+    /// The unit as systemd tells it after the second start, in whole seconds.
+    fn second(node: Node, active: &str, sub: &str) -> Node {
+        let (start, exit) = (AGAIN.0 / 1000, AGAIN.0 / 1000 + 2);
+        node.unit(active, sub, "exit-code", 1).rewrite::<Unit>(|text| {
+            let kept =
+                text.lines().filter(|line| !line.starts_with("ExecMainStart") && !line.starts_with("ExecMainExit"));
+            let kept: Vec<&str> = kept.collect();
+            format!("{}\nExecMainStartTimestamp=@{start}\nExecMainExitTimestamp=@{exit}\n", kept.join("\n"))
+        })
+    }
+
+    #[test]
+    fn a_unit_that_failed_again_before_its_lines_were_read_has_no_reason_yet() {
+        assert_eq!(told(first().unit_of_run("one")), certain("unknown-setting"));
+        let (cause, _) = told(second(first(), "failed", "failed").unit_of_run("two"));
+        assert_eq!(cause, "undetermined");
+    }
+
+    #[test]
+    fn before_systemd_names_runs_their_times_tell_them_apart() {
+        let (cause, _) = told(second(failing(&[UNKNOWN], 1), "failed", "failed"));
+        assert_eq!(cause, "undetermined");
+    }
+
+    #[test]
+    fn a_unit_still_said_to_be_starting_has_not_failed_as_it_did_before() {
+        let begun = second(first(), "activating", "start").unit_of_run("two").no_process();
+        assert_eq!(told(begun).0, "still-starting");
+    }
+
+    #[test]
+    fn the_second_reason_is_told_once_it_was_read() {
+        let wrote = first().starting(AGAIN).stderr(AGAIN.plus_millis(900), OPTION);
+        let both = wrote.failed(AGAIN.plus_millis(2_000), 1).lines_of_run("two");
+        assert_eq!(told(second(both, "failed", "failed").unit_of_run("two")), certain("jvm-option-invalid"));
+    }
+
+    #[test]
+    fn the_log_of_the_first_is_not_that_of_a_second_begun_within_a_second() {
+        // When the log of these pictures was last written.
+        let written = FAILED_AT.plus_millis(-1_000);
+        let entry = |at: Timestamp| {
+            let time = at.to_string().trim_end_matches('Z').replace('.', ",");
+            format!(
+                "[{time}][ERROR][o.e.b.Elasticsearch      ] [n] fatal exception while booting Elasticsearch\n{UNKNOWN}\n"
+            )
+        };
+        let failed = |begun: Timestamp| {
+            let node = Node::new().starting(begun).failed(written.plus_millis(2_000), 1).log(&entry(written));
+            told(node.lines_of_run("two").unit_of_run("two"))
+        };
+        assert_eq!(failed(written.plus_millis(-3_000)), certain("unknown-setting"));
+        assert_eq!(failed(written.plus_millis(400)).0, "undetermined");
+    }
+
+    #[test]
+    fn while_it_is_started_once_more_the_failure_before_is_likely() {
+        let again = first().unit_of_run("two").rewrite::<Unit>(|text| {
+            let text = text
+                .replace("ActiveState=failed", "ActiveState=activating")
+                .replace("SubState=failed", "SubState=start");
+            text.replace("NRestarts=0", "NRestarts=1")
+        });
+        assert_eq!(told(again), ("unknown-setting".to_owned(), Certainty::Likely));
+    }
+
+    #[test]
+    fn what_an_agent_sent_before_it_was_asked_is_not_certain() {
+        assert_eq!(told(first().unit_of_run("one").late()), ("unknown-setting".to_owned(), Certainty::Likely));
     }
 }

@@ -35,6 +35,17 @@ pub struct Failed {
     pub at: Option<Timestamp>,
 }
 
+/// The run of an engine that ended last. Another run's words must never pass for its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastRun<'a> {
+    /// Its journal lines, oldest first; none when they have not been read yet.
+    pub lines: Vec<&'a Cited<JournalLine>>,
+    /// What the engine's log dates before this is of another run; none when it is not known when it began.
+    pub began: Option<Timestamp>,
+    /// Whether systemd is starting the engine once more at this moment, which may come up or fail for another reason.
+    pub superseded: bool,
+}
+
 impl EngineView {
     /// Whether the engine is down: not running, or failing and being restarted over and over. None when the evidence does not tell.
     pub fn is_down(&self) -> Option<bool> {
@@ -72,7 +83,11 @@ impl EngineView {
 
     fn ending_by_journal(&self) -> Ending {
         let is_end = |tells: &Tells| !matches!(tells, Tells::Sudo { .. } | Tells::Stopping);
-        let Some(line) = self.newest(is_end) else { return Ending::Unknown };
+        // A run whose end has not been read has not ended as the one before it did.
+        let current = self.unit.known().and_then(|unit| unit.value.invocation.as_deref());
+        let Some(line) = self.newest(is_end).filter(|line| !is_of_another(&line.value, current)) else {
+            return Ending::Unknown;
+        };
         let at = Some(line.value.at);
         match &line.value.tells {
             Some(Tells::Stopped) => Ending::Stopped(at),
@@ -110,9 +125,35 @@ impl EngineView {
         by_unit.max(by_journal)
     }
 
+    /// What is known of the run whose end the unit tells.
+    pub fn last_run(&self) -> LastRun<'_> {
+        let unit = self.unit.known().map(|unit| &unit.value);
+        // What is under way has not failed yet: the run before it did, perhaps for what has been repaired since.
+        let superseded = unit.is_some_and(is_starting_again);
+        let by_id = unit.and_then(|unit| unit.invocation.as_deref()).filter(|_| !superseded);
+        let by_id = by_id.filter(|_| self.journal.iter().any(|line| line.value.invocation.is_some()));
+        let lines: Vec<&Cited<JournalLine>> = match (by_id, unit) {
+            (Some(id), _) => self.journal.iter().filter(|line| line.value.invocation.as_deref() == Some(id)).collect(),
+            (None, Some(unit)) if !superseded && !may_be_of(unit, self.newest_ended()) => Vec::new(),
+            (None, _) => self.newest_ended().iter().collect(),
+        };
+        let by_journal = if superseded {
+            lines.first().map(|line| line.value.at)
+        } else {
+            self.newest(|tells| *tells == Tells::Starting).map(|line| line.value.at)
+        };
+        // A unit's times are cut to whole seconds; nothing writes a log so soon after its start.
+        let by_unit = unit.and_then(|unit| unit.main_started_at).filter(|_| !superseded);
+        let by_unit = match (by_unit, by_journal) {
+            (Some(unit), Some(journal)) if journal.plus_millis(SLACK_MS) >= unit => Some(unit),
+            (unit, _) => unit.map(|unit| unit.plus_millis(999)),
+        };
+        LastRun { lines, began: by_unit.max(by_journal), superseded }
+    }
+
     /// The unit's journal lines of the newest start that ended, oldest first: from systemd's line that begins it to the last line
     /// before the next. All lines when the journal does not tell them apart.
-    pub fn last_run(&self) -> &[Cited<JournalLine>] {
+    fn newest_ended(&self) -> &[Cited<JournalLine>] {
         let begins = |line: &Cited<JournalLine>| matches!(line.value.tells, Some(Tells::Starting | Tells::Started));
         let ends = |line: &Cited<JournalLine>| {
             matches!(line.value.tells, Some(Tells::Failed(_) | Tells::Stopped | Tells::MainExited { .. }))
@@ -121,14 +162,6 @@ impl EngineView {
         let run = self.journal.get(..end).unwrap_or_default();
         let from = run.iter().rposition(begins).unwrap_or(0);
         run.get(from..).unwrap_or_default()
-    }
-
-    /// Whether a moment in the engine's log is of its newest start or later. True when neither side says when.
-    pub fn is_of_newest_start(&self, at: Option<Timestamp>) -> bool {
-        match (at, self.last_start_at()) {
-            (Some(at), Some(start)) => at.plus_millis(SLACK_MS) >= start,
-            _ => true,
-        }
     }
 
     /// Whether something was so before its newest start began. True when it is not known when that was; false when that is
@@ -143,6 +176,22 @@ impl EngineView {
     pub fn newest(&self, tells: impl Fn(&Tells) -> bool) -> Option<&Cited<JournalLine>> {
         self.journal.iter().rev().find(|line| line.value.tells.as_ref().is_some_and(&tells))
     }
+}
+
+/// Whether a line is known to be of another run than this one.
+fn is_of_another(line: &JournalLine, run: Option<&str>) -> bool {
+    run.zip(line.invocation.as_deref()).is_some_and(|(run, of)| run != of)
+}
+
+/// Whether these lines, which name no run, can be of the unit's last one: it did not end after they did.
+fn may_be_of(unit: &Unit, lines: &[Cited<JournalLine>]) -> bool {
+    let ended = unit.main_started_at.max(unit.main_exited_at);
+    lines.last().is_none_or(|line| ended.is_none_or(|ended| line.value.at >= ended))
+}
+
+/// Whether systemd is starting it again after a failure at this moment.
+fn is_starting_again(unit: &Unit) -> bool {
+    is_restarting(unit) && unit.sub_state != "auto-restart"
 }
 
 /// Whether systemd waits to start it again after a failure, or is doing so.

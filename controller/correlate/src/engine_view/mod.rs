@@ -21,7 +21,7 @@ use common_model::{EvidenceId, NodeName, Timestamp};
 use crate::changes::Relived;
 use crate::picture::{Cited, NodePicture, Reading};
 
-pub use history::{Ending, Failed};
+pub use history::{Ending, Failed, LastRun};
 pub use settings::{HTTP_BIND, TRANSPORT_ADDRESS};
 
 /// An engine, joined.
@@ -132,7 +132,7 @@ impl EngineView {
         if let Some(processes) = self.processes.known() {
             return match processes.value.processes.iter().map(|process| process.started_at_ms).max() {
                 Some(started) => Running::Yes((started > 0).then_some(Timestamp(started))),
-                None => Running::No,
+                None => self.launching(),
             };
         }
         match self.unit.known().map(|unit| unit.value.active_state.as_str()) {
@@ -141,6 +141,15 @@ impl EngineView {
             // Who holds a listening socket runs.
             _ if self.listeners().is_some_and(|listeners| !listeners.is_empty()) => Running::Yes(None),
             _ => Running::Unknown,
+        }
+    }
+
+    /// Whether systemd has begun to start it without a process that is known for an engine's: a script or launcher comes first.
+    fn launching(&self) -> Running {
+        let unit = self.unit.known().map(|unit| &unit.value);
+        match unit.filter(|unit| unit.active_state == "activating" && unit.sub_state == "start" && unit.main_pid > 0) {
+            Some(unit) => Running::Yes(unit.main_started_at),
+            None => Running::No,
         }
     }
 

@@ -34,6 +34,8 @@ pub struct JournalLine {
     pub at: Timestamp,
     /// The unit it is about: `UNIT` of systemd's own lines, else `_SYSTEMD_UNIT`, which the writer cannot forge.
     pub unit: Option<String>,
+    /// Which run of the unit it is of, as systemd or journald tell; none before systemd 232.
+    pub invocation: Option<String>,
     /// True when systemd itself (pid 1) wrote it.
     pub from_systemd: bool,
     /// `_COMM` of the writer; `kernel` for the kernel's own lines.
@@ -90,9 +92,11 @@ impl Evidence for JournalLine {
         // Only the kernel's word for the sender counts: any user may write `UNIT=` and a message id.
         let from_systemd = pid == Some(1) && !kernel;
         let unit = if from_systemd { fields.text("UNIT") } else { fields.text("_SYSTEMD_UNIT") };
+        let invocation = fields.text(if from_systemd { "INVOCATION_ID" } else { "_SYSTEMD_INVOCATION_ID" });
         let mut line = JournalLine {
             at: Timestamp(fields.number::<i64>("__REALTIME_TIMESTAMP").unwrap_or(0) / 1000),
             unit,
+            invocation: invocation.filter(|id| !id.is_empty()),
             from_systemd,
             command: if kernel { "kernel".to_owned() } else { fields.text("_COMM").unwrap_or_default() },
             pid,

@@ -11,6 +11,7 @@ use crate::{Evidence, Parsed};
 /// `LC_ALL=C`, since `--timestamp=` is not known to systemd before 247.
 pub static PROPERTIES: &[&str] = &[
     "Id",
+    "InvocationID",
     "LoadState",
     "ActiveState",
     "SubState",
@@ -82,6 +83,9 @@ pub static COLLECTOR: Collector = Collector {
 pub struct Unit {
     /// Its name.
     pub id: String,
+    /// Which run of it this is about: the one under way, else the last. The journal names it with each of its lines. None before
+    /// systemd 232 and for a unit that never ran.
+    pub invocation: Option<String>,
     /// `loaded`, `not-found`, `masked` …
     pub load_state: String,
     /// `active`, `activating`, `inactive`, `failed`, `deactivating`.
@@ -98,6 +102,8 @@ pub struct Unit {
     pub last_exit: Option<MainExit>,
     /// When the main process last started.
     pub main_started_at: Option<Timestamp>,
+    /// When the main process last ended.
+    pub main_exited_at: Option<Timestamp>,
     /// When the unit last became active.
     pub active_since: Option<Timestamp>,
     /// When it last left that state.
@@ -165,6 +171,7 @@ impl Unit {
         let text = || value.to_owned();
         match key {
             "Id" if !value.is_empty() => self.id = text(),
+            "InvocationID" => self.invocation = Some(text()).filter(|id| !id.is_empty()),
             "LoadState" => self.load_state = text(),
             "ActiveState" => self.active_state = text(),
             "SubState" => self.sub_state = text(),
@@ -177,6 +184,7 @@ impl Unit {
             "MainPID" => return assign(&mut self.main_pid, value),
             "NRestarts" => return assign(&mut self.restarts, value),
             "ExecMainStartTimestamp" => return set_time(&mut self.main_started_at, value),
+            "ExecMainExitTimestamp" => return set_time(&mut self.main_exited_at, value),
             "ActiveEnterTimestamp" => return set_time(&mut self.active_since, value),
             "ActiveExitTimestamp" => return set_time(&mut self.inactive_since, value),
             "StateChangeTimestamp" => return set_time(&mut self.state_changed_at, value),

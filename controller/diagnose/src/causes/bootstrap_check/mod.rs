@@ -66,9 +66,9 @@ fn found(start: &Start<'_>) -> Option<(BootstrapFailure, Vec<Citation>)> {
         return Some((failure, cites));
     }
     let log = start.log()?;
-    let failure = log.value.bootstrap_failure.clone()?;
+    let failure = last_failure(log.entries.iter().map(|entry| entry.message.as_str()))?;
     let messages: Vec<&str> = failure.checks.iter().map(|check| check.message.as_str()).collect();
-    let cites = start::quote_log(start.engine, log, &messages.join("\n"));
+    let cites = start::quote_log(start.engine, log.cited, &messages.join("\n"));
     Some((failure, cites))
 }
 

@@ -70,7 +70,7 @@ enum Why {
 fn was_killed(engine: &EngineView, failed: &Failed) -> bool {
     const KILL: i32 = 9;
     const TERM: i32 = 15;
-    let oom = engine.last_run().iter().any(|line| line.value.message.contains("OOM killer"));
+    let oom = engine.last_run().lines.iter().any(|line| line.value.message.contains("OOM killer"));
     failed.result == "signal" && matches!(failed.exit, Some(MainExit::Killed(KILL | TERM))) && !oom
 }
 
