@@ -135,10 +135,10 @@ pub fn confirm(places: &Places, id: &PlanId, nonce: &str) -> io::Result<Entry> {
     ledger.transition(&mut journal, State::Confirmed, None)?;
     point("confirmed");
     let (plan, before) = ledger.before(id)?;
-    let made_to_last = steps::persist(&plan.step, &before, id, places);
+    let made_to_last = steps::persist(&plan.step, &before, places);
     point("persisting");
     match made_to_last {
-        Ok(()) => ledger.transition(&mut journal, State::Persisted, None)?,
+        Ok(note) => ledger.transition(&mut journal, State::Persisted, note.map(str::to_owned))?,
         Err(why) => undo(&ledger, &mut journal, &format!("it could not be made to last: {why}"))?,
     }
     guard::disarm(places, id);

@@ -2,6 +2,8 @@
 //! [`persist`] what lasts, and [`undo`] both, as often as it takes, but never over somebody else's change.
 
 mod firewall;
+mod iptables;
+mod nftables;
 mod service;
 mod sysctl;
 mod sysctl_file;
@@ -51,13 +53,16 @@ pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resu
     }
 }
 
-/// Makes it last.
-pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Result<(), String> {
+/// Makes it last; what there is to say of that, if anything.
+pub fn persist(step: &Step, before: &Before, places: &Places) -> Result<Option<&'static str>, String> {
     match step {
-        Step::SysctlSet(step) => sysctl::persist(step, before.file.as_deref(), places),
-        Step::UnitLimit(step) => unit_limit::persist(step, before.file.as_deref(), places),
-        Step::FirewallAllow(step) => firewall::persist(step, id, places),
-        Step::Service(_) => Ok(()),
+        Step::SysctlSet(step) => sysctl::persist(step, before.file.as_deref(), places).map(|()| None),
+        Step::UnitLimit(step) => unit_limit::persist(step, before.file.as_deref(), places).map(|()| None),
+        // The files that rules are loaded from are scripts of the administrator.
+        Step::FirewallAllow(_) => {
+            Ok(Some("until the firewall is loaded again or the node boots: put it in its file, too"))
+        }
+        Step::Service(_) => Ok(None),
     }
 }
 
