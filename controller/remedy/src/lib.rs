@@ -2,7 +2,10 @@
 
 pub mod actions;
 mod ask;
+pub mod lifecycle;
+pub mod plan;
 mod shell;
+pub mod step;
 
 pub use ask::Ask;
 

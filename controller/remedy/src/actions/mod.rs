@@ -16,7 +16,7 @@ pub struct Action {
 
 macro_rules! registry {
     ($($name:ident),* $(,)?) => {
-        $(mod $name;)*
+        $(pub(crate) mod $name;)*
         /// Every action, in order of preference.
         pub static ALL: &[&Action] = &[$(&$name::ACTION),*];
     };
