@@ -10,6 +10,7 @@
 //! | `jobs` | decides what is due; pure |
 //! | `journal` | follows the journal |
 //! | [`uplink`] | the stream to the controller |
+//! | [`relay`] | carries plans to the actuator, and its questions to the controller |
 //! | `renew` | a new certificate in time |
 //! | [`enroll`] | the first certificate, for a token |
 //! | [`cli`] | the `dialtone-agent` command |
@@ -24,6 +25,7 @@ mod inspect;
 mod jobs;
 mod join;
 mod journal;
+pub mod relay;
 mod renew;
 mod service;
 mod survey;

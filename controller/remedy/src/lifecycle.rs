@@ -125,6 +125,7 @@ impl Life {
             Event::NotHanded { because } => (stage == Stage::Dispatched)
                 .then(|| (Stage::Failed, self.node(), Some(format!("it was not carried out: {because}")))),
             Event::Looked { keep, because } => match stage {
+                Stage::Dispatched | Stage::Applied if self.proven.is_some() => None,
                 Stage::Dispatched | Stage::Applied => {
                     next.proven = Some(*keep);
                     let verdict = if *keep { "proven from outside" } else { "not proven from outside" };
