@@ -41,6 +41,8 @@ pub struct AgentConfig {
     pub credentials_dir: Option<PathBuf>,
     /// Bytes that the queue may take on disk.
     pub spool_quota: u64,
+    /// The socket of the node's actuator; none where plans are not carried out.
+    pub actuator: Option<PathBuf>,
 }
 
 /// Why an agent could not be started.
@@ -116,6 +118,7 @@ impl Agent {
             confirmed,
             connected: connected_sender,
             stop: stop.clone(),
+            actuator: config.actuator,
             boot_id,
             clock: clock::now,
         });

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use common_model::NodeName;
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is unless told otherwise.
@@ -15,6 +16,9 @@ pub const DEFAULT_PATH: &str = "/etc/dialtone/agent.yaml";
 pub struct ConfigFile {
     /// The controller, `HOST` or `HOST:PORT`.
     pub controller: String,
+    /// This node's name, which `join` writes down for the actuator: it takes plans for no other node, whoever signed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeName>,
     /// Where key, certificate and queue are kept.
     #[serde(default = "default_state_dir")]
     pub state_dir: PathBuf,
@@ -38,9 +42,9 @@ pub enum ConfigError {
 }
 
 impl ConfigFile {
-    /// The settings of a node that joined this controller, the rest as it comes.
-    pub fn new(controller: String) -> Self {
-        Self { controller, state_dir: default_state_dir(), spool_mib: default_spool_mib() }
+    /// The settings of a node that joined this controller under this name, the rest as it comes.
+    pub fn new(controller: String, node: NodeName) -> Self {
+        Self { controller, node: Some(node), state_dir: default_state_dir(), spool_mib: default_spool_mib() }
     }
 
     /// Reads the file.
@@ -83,7 +87,10 @@ mod tests {
 
     #[test]
     fn the_controller_is_enough_and_a_typing_error_is_told() {
-        assert_eq!(load("controller: c:7443\n").unwrap(), ConfigFile::new("c:7443".into()));
+        let joined = ConfigFile::new("c:7443".into(), "es-1".parse().unwrap());
+        assert_eq!(load("controller: c:7443\nnode: es-1\n").unwrap(), joined);
+        // As written before nodes had their name in it.
+        assert_eq!(load("controller: c:7443\n").unwrap(), ConfigFile { node: None, ..joined });
         let error = load("controller: c\nspool_mb: 3\n").unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("spool_mb"), "{source}");
@@ -93,7 +100,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let config = ConfigFile { controller: "[::1]:1".into(), state_dir: "/a b".into(), spool_mib: 7 };
+        let config = ConfigFile {
+            controller: "[::1]:1".into(),
+            node: Some("es-1".parse().unwrap()),
+            state_dir: "/a b".into(),
+            spool_mib: 7,
+        };
         assert_eq!(load(&serde_yaml::to_string(&config).unwrap()).unwrap(), config);
     }
 }

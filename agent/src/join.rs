@@ -26,8 +26,8 @@ pub(crate) async fn join(config_path: &Path, args: JoinArgs) -> anyhow::Result<(
         Err(error) => return Err(error.into()),
     };
     let config = match &known {
-        Some(known) => ConfigFile { controller: args.controller.clone(), ..known.clone() },
-        None => ConfigFile::new(args.controller.clone()),
+        Some(known) => ConfigFile { controller: args.controller.clone(), node: Some(node.clone()), ..known.clone() },
+        None => ConfigFile::new(args.controller.clone(), node.clone()),
     };
     // Before the token is used up: a place that cannot be written would cost it.
     check_writable(config_path, &config)?;

@@ -11,6 +11,7 @@
 //! | `journal` | follows the journal |
 //! | [`queue`] | what is read and not yet acknowledged, on disk |
 //! | [`uplink`] | the stream to the controller |
+//! | [`relay`] | carries plans to the actuator, and its questions to the controller |
 //! | `renew` | a new certificate in time |
 //! | [`enroll`] | the first certificate, for a token |
 //! | [`cli`] | the `dialtone-agent` command |
@@ -26,6 +27,7 @@ mod jobs;
 mod join;
 mod journal;
 pub mod queue;
+pub mod relay;
 mod renew;
 mod service;
 mod survey;

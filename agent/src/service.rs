@@ -34,6 +34,7 @@ pub(crate) async fn run(config_path: &Path) -> anyhow::Result<()> {
         credentials,
         credentials_dir: Some(directory),
         spool_quota,
+        actuator: Some(crate::relay::SOCKET.into()),
     })
     .await
     .context("cannot start")?;

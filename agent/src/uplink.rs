@@ -11,6 +11,7 @@ use agent_spool::{Item, Spool, SpoolError};
 use common_model::text::printable_line;
 use common_model::time::clock_difference;
 use common_model::{NodeName, Timestamp};
+use common_plan::PlanBytes;
 use common_tls::DialError;
 use common_tls::dial::{self, ClientIdentity};
 use prost::Message;
@@ -26,6 +27,7 @@ use tonic::{Status, Streaming};
 
 use crate::clock::ControllerClock;
 use crate::queue::Queue;
+use crate::relay::Relay;
 use crate::renew;
 
 /// Bytes of envelopes in one message, unless a single one is longer; so few that even the shortest stay under the number
@@ -72,6 +74,8 @@ pub struct Uplink {
     pub connected: watch::Sender<bool>,
     /// Ends the stream in order.
     pub stop: CancellationToken,
+    /// The actuator's socket; none where plans are not carried out.
+    pub actuator: Option<std::path::PathBuf>,
     /// The kernel's boot id.
     pub boot_id: String,
     /// Reads the node's clock.
@@ -195,9 +199,14 @@ async fn stream(uplink: &Uplink, channel: Channel) -> Result<(), Status> {
     uplink.connected.send_replace(true);
     tracing::info!(controller = %uplink.controller, acked, "connected");
     let (refreshed, to_answer) = mpsc::channel(16);
+    let relay = Relay {
+        socket: uplink.actuator.clone(),
+        controller: uplink.controller.clone(),
+        identity: Arc::clone(&uplink.identity),
+    };
     tokio::select! {
         ended = upward(uplink, &up, acked, to_answer) => return ended,
-        ended = downward(uplink, &mut down, refreshed) => return ended,
+        ended = downward(uplink, &mut down, refreshed, &up, &relay) => return ended,
         never = renew::run(uplink, channel, &clock) => match never {},
         () = uplink.stop.cancelled() => {}
     }
@@ -325,6 +334,8 @@ async fn downward(
     uplink: &Uplink,
     down: &mut Streaming<v1::ControllerMessage>,
     refreshed: mpsc::Sender<u64>,
+    up: &mpsc::Sender<v1::AgentMessage>,
+    relay: &Relay,
 ) -> Result<(), Status> {
     while let Some(message) = down.message().await? {
         match message.message {
@@ -336,11 +347,30 @@ async fn downward(
             Some(Down::Refresh(refresh)) => {
                 tokio::spawn(answer_refresh(uplink.refresh.clone(), refresh.request, refreshed.clone()));
             }
+            Some(Down::Act(plan)) => {
+                tokio::spawn(act(relay.clone(), plan, up.clone()));
+            }
             // A second welcome, or a message of a newer controller.
-            Some(Down::Welcome(_) | Down::Act(_)) | None => {}
+            Some(Down::Welcome(_)) | None => {}
         }
     }
     Ok(())
+}
+
+/// Hands a plan to the actuator, says so, and follows it to its end, which may come after that of this stream.
+async fn act(relay: Relay, act: v1::Act, up: mpsc::Sender<v1::AgentMessage>) {
+    let plan_id = PlanBytes::new(act.plan.clone()).map(|plan| plan.id().to_string()).unwrap_or_default();
+    let handed = relay.hand(act).await;
+    let failed = handed.as_ref().err().cloned().unwrap_or_default();
+    if !failed.is_empty() {
+        tracing::warn!(plan = %plan_id, "cannot hand over a plan: {}", printable_line(&failed));
+    }
+    // The stream may have ended meanwhile; the actuator's report then says how the plan fared.
+    send(&up, Up::Handed(v1::Handed { plan_id, failed })).await.ok();
+    drop(up);
+    if let Ok(handed) = handed {
+        relay.follow(handed).await;
+    }
 }
 
 async fn answer_refresh(wishes: mpsc::Sender<RefreshRequest>, request: u64, refreshed: mpsc::Sender<u64>) {

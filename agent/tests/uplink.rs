@@ -171,6 +171,7 @@ impl Running {
             confirmed,
             connected: connected_sender,
             stop: stop.clone(),
+            actuator: None,
             boot_id: "b1".to_owned(),
             clock,
         }));

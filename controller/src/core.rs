@@ -9,10 +9,13 @@ use tonic::Status;
 use tracing::error;
 
 use crate::access::Revoked;
+use crate::audit::{Audit, AuditError, Note};
 use crate::authority::{Authority, AuthorityError};
+use crate::clock::now;
 use crate::config::Config;
 use crate::evidence_log::{EvidenceLog, EvidenceLogError};
 use crate::live::Live;
+use crate::plans::{PlanError, Plans};
 use crate::registry::{Registry, RegistryError};
 
 /// The parts of a running controller.
@@ -21,9 +24,24 @@ pub(crate) struct Core {
     pub(crate) authority: Authority,
     pub(crate) registry: Registry,
     pub(crate) evidence: EvidenceLog,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) plans: Plans,
     pub(crate) live: Arc<Live>,
     pub(crate) revoked: Arc<Revoked>,
     pub(crate) stopping: CancellationToken,
+}
+
+impl Core {
+    /// Writes into the audit log what has been done and cannot wait for it.
+    pub(crate) async fn note(self: &Arc<Self>, actor: impl ToString, event: &'static str, detail: String) {
+        let (core, actor) = (Arc::clone(self), actor.to_string());
+        let noted = blocking(move || {
+            core.audit.note(&Note { actor, event, plan: None, detail }, now());
+            Ok::<_, Status>(())
+        });
+        // It never fails: what could not be written has been logged.
+        drop(noted.await);
+    }
 }
 
 /// Runs something that blocks, off the runtime's own threads.
@@ -91,6 +109,27 @@ impl From<EvidenceLogError> for Status {
         match &error {
             EvidenceLogError::Store(error) => of_store(error),
             EvidenceLogError::Encode(_) => internal(&error),
+        }
+    }
+}
+
+impl From<AuditError> for Status {
+    fn from(error: AuditError) -> Self {
+        error!(error = %chain(&error), "the audit log cannot be written");
+        Status::unavailable(chain(&error))
+    }
+}
+
+impl From<PlanError> for Status {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Unknown(_) => Status::not_found(error.to_string()),
+            PlanError::Impossible(_) => Status::failed_precondition(error.to_string()),
+            PlanError::Signature => Status::permission_denied(error.to_string()),
+            PlanError::Audit(error) => error.into(),
+            PlanError::Store(error) => of_store(&error),
+            PlanError::Evidence(error) => error.into(),
+            PlanError::Entry(_) => internal(&error),
         }
     }
 }

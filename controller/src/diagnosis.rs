@@ -8,7 +8,9 @@ use std::time::Duration;
 use common_model::{Diagnosis, Endpoint, EvidenceId, NodeName, Probe, Symptom};
 use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
 use common_tls::server::PeerInfo;
+use common_tls::{Identity, Role};
 use controller_correlate::{Picture, Resolution};
+use controller_remedy::plan::{Proposal, add_reason, proposals};
 use futures::future::{join, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
 use proto::v1;
@@ -20,7 +22,7 @@ use tracing::info;
 
 use crate::access::unusable;
 use crate::clock::now;
-use crate::core::{Core, blocking};
+use crate::core::{Core, blocking, chain};
 use crate::question::{self, Nodes};
 
 /// For the request itself.
@@ -51,7 +53,7 @@ pub(crate) async fn run(
 ) {
     let entry = core.live.enter(&peer.peer.serial);
     let answered = tokio::select! {
-        answered = answer(&core, peer.remote.ip().to_canonical(), &mut questions, &replies) => answered,
+        answered = answer(&core, &peer, &mut questions, &replies) => answered,
         () = entry.cut.cancelled() => {
             Err(unusable(&peer, &core.revoked).unwrap_or_else(|| Status::cancelled("the call was cut")))
         }
@@ -66,7 +68,7 @@ pub(crate) async fn run(
 
 async fn answer(
     core: &Arc<Core>,
-    from: IpAddr,
+    peer: &PeerInfo,
     questions: &mut Streaming<v1::DiagnoseQuestion>,
     replies: &Replies,
 ) -> Result<(), Status> {
@@ -77,13 +79,8 @@ async fn answer(
     };
     let started = Instant::now();
     let from_controller = vantages(&request)?;
-    let endpoints = blocking({
-        let (core, texts) = (Arc::clone(core), request.endpoints.clone());
-        move || question::endpoints(&core, &texts)
-    })
-    .await?;
-    let asked = join_all(endpoints.into_iter().map(|endpoint| Asked::new(core, endpoint, from))).await;
-    let asked = asked.into_iter().collect::<Result<Vec<_>, Status>>()?;
+    let asked = asked(core, &request, peer.remote.ip().to_canonical()).await?;
+    let proposer = proposer(&peer.peer.identity);
 
     let caller = caller_probes(questions, request.caller_probes);
     let looking = look(core, &asked, &request, from_controller, replies);
@@ -95,11 +92,72 @@ async fn answer(
     let alone = asked.len() == 1;
     for (asked, report) in asked.into_iter().zip(reports) {
         let mine = caller.iter().filter(|probe| asked.is_about(probe, alone)).cloned().collect();
-        let diagnosis = judge(core, asked, report, mine, client_error.clone(), &late, started).await?;
+        let judged = judge(core, asked, report, mine, client_error.clone(), &late, started).await?;
+        let diagnosis = with_plans(core, judged, proposer.clone()).await?;
         let diagnosis_json = serde_json::to_vec(&diagnosis).map_err(|error| Status::internal(error.to_string()))?;
         send(replies, v1::diagnose_reply::Message::DiagnosisJson(diagnosis_json)).await?;
     }
     Ok(())
+}
+
+/// Who may propose plans. Others see those that are there.
+fn proposer(who: &Identity) -> Option<String> {
+    match who {
+        Identity::Operator { name, role } if *role >= Role::Operator => Some(format!("operator {name}")),
+        Identity::Operator { .. } | Identity::Node(_) => None,
+    }
+}
+
+async fn asked(core: &Arc<Core>, request: &v1::DiagnoseRequest, from: IpAddr) -> Result<Vec<Asked>, Status> {
+    let endpoints = blocking({
+        let (core, texts) = (Arc::clone(core), request.endpoints.clone());
+        move || question::endpoints(&core, &texts)
+    })
+    .await?;
+    let asked = join_all(endpoints.into_iter().map(|endpoint| Asked::new(core, endpoint, from))).await;
+    asked.into_iter().collect()
+}
+
+/// Judges one endpoint by what the controller sees and its nodes say now, for the controller itself.
+pub(crate) async fn once(core: &Arc<Core>, request: v1::DiagnoseRequest, from: IpAddr) -> Result<Diagnosis, Status> {
+    let started = Instant::now();
+    let asked = asked(core, &request, from).await?;
+    // Nobody listens to the progress.
+    let (replies, _) = mpsc::channel(1);
+    let (mut reports, late) = look(core, &asked, &request, true, &replies).await;
+    let first = asked.into_iter().next().ok_or_else(|| Status::invalid_argument("no endpoint"))?;
+    let report = if reports.is_empty() { None } else { reports.swap_remove(0) };
+    let (diagnosis, _) = judge(core, first, report, Vec::new(), None, &late, started).await?;
+    Ok(diagnosis)
+}
+
+/// Names the plan that carries out each remedy, making it where there is none and the caller may.
+async fn with_plans(
+    core: &Arc<Core>,
+    (mut diagnosis, picture): (Diagnosis, Picture),
+    proposer: Option<String>,
+) -> Result<Diagnosis, Status> {
+    // What only the caller's own machine can reach cannot be proven from here.
+    if picture.endpoint.is_loopback() {
+        return Ok(diagnosis);
+    }
+    let core = Arc::clone(core);
+    blocking(move || {
+        for Proposal { remedy, plan } in proposals(&diagnosis, &picture, now()) {
+            let Some(remedy) = diagnosis.remedies.get_mut(remedy) else { continue };
+            let made = plan.and_then(|(plan, needed)| {
+                let made = core.plans.propose(&plan, needed, &remedy.title, proposer.as_deref(), now());
+                made.map_err(|error| chain(&error))
+            });
+            match made {
+                Ok(id) => remedy.plan_id = id.map(String::from),
+                Err(why) if proposer.is_some() => add_reason(remedy, &why),
+                Err(_) => {}
+            }
+        }
+        Ok::<_, Status>(diagnosis)
+    })
+    .await
 }
 
 /// Whether the controller itself has to probe.
@@ -236,9 +294,9 @@ async fn judge(
     client_error: Option<String>,
     late: &BTreeSet<NodeName>,
     started: Instant,
-) -> Result<Diagnosis, Status> {
+) -> Result<(Diagnosis, Picture), Status> {
     let (core, late) = (Arc::clone(core), late.clone());
-    let mut diagnosis = blocking(move || {
+    let (mut diagnosis, picture) = blocking(move || {
         let Nodes { concerned, outlines: mut nodes, here } = asked.nodes;
         for name in concerned {
             let mut picture = core.picture(&name)?;
@@ -251,13 +309,13 @@ async fn judge(
         let endpoint = asked.endpoint;
         let picture = Picture { at: now(), endpoint, resolution, probes, client_error, here, nodes };
         let diagnosis = controller_diagnose::diagnose(&picture);
-        Ok::<_, Status>(controller_remedy::with_remedies(diagnosis, &picture))
+        Ok::<_, Status>((controller_remedy::with_remedies(diagnosis, &picture), picture))
     })
     .await?;
     diagnosis.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     info!(endpoint = %diagnosis.endpoint.host, port = diagnosis.endpoint.port, cause = %diagnosis.verdict.cause,
         elapsed_ms = diagnosis.elapsed_ms, "diagnosed");
-    Ok(diagnosis)
+    Ok((diagnosis, picture))
 }
 
 /// What the host resolved to at all vantages together.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common_evidence::Evidence;
+use common_evidence::collectors::actuator::Actuator;
 use common_model::text::printable_line;
 use common_model::time::clock_difference;
 use common_model::{Envelope, Incarnation, NodeName, Timestamp};
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 use crate::access::unusable;
 use crate::clock::now;
 use crate::core::{Core, blocking};
+use crate::dispatch;
 use crate::live::{AgentStream, Entry};
 
 /// For the first message.
@@ -157,12 +160,22 @@ impl Stream {
                 agent.answered(request, Timestamp(clock_ms), now());
                 Ok(())
             }
-            Up::Handed(_) => Ok(()),
+            Up::Handed(handed) => {
+                let (core, node) = (Arc::clone(&self.core), self.node.clone());
+                let taken = blocking(move || dispatch::handed(&core, &node, handed)).await;
+                // The stream is not to blame: how a plan fares is told by the actuator's report, too.
+                if let Err(status) = taken {
+                    let reason = printable_line(status.message());
+                    warn!(node = %self.node, %reason, "cannot take in what became of handing over a plan");
+                }
+                Ok(())
+            }
         }
     }
 
     async fn batch(&mut self, incarnation: Incarnation, batch: v1::EvidenceBatch) -> Result<(), Status> {
         let envelopes = self.check(incarnation, batch)?;
+        let reports = envelopes.iter().any(|envelope| envelope.kind.as_str() == Actuator::KIND);
         let (core, node) = (Arc::clone(&self.core), self.node.clone());
         let ingested = blocking(move || core.evidence.ingest(&node, incarnation, envelopes)).await?;
         if ingested.lost > 0 {
@@ -174,7 +187,15 @@ impl Stream {
         for change in &ingested.changes {
             info!(node = %self.node, what = %printable_line(&change.what), "changed");
         }
-        self.send(Down::Ack(v1::Ack { seq: ingested.acked_seq })).await
+        self.send(Down::Ack(v1::Ack { seq: ingested.acked_seq })).await?;
+        if reports {
+            let (core, node) = (Arc::clone(&self.core), self.node.clone());
+            // It is durable; what cannot be taken in now is with the next look through the plans.
+            if let Err(status) = blocking(move || dispatch::take_reports(&core, &node)).await {
+                warn!(node = %self.node, reason = status.message(), "cannot take in the actuator's report");
+            }
+        }
+        Ok(())
     }
 
     /// The envelopes of a batch. One that speaks for another node ends the stream; one that cannot be understood is left

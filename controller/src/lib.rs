@@ -1,6 +1,7 @@
 //! The controller: identity, ingest, probes, diagnosis and the operators' API, wired together.
 
 pub mod access;
+mod audit;
 pub mod authority;
 pub mod config;
 pub mod evidence_log;
@@ -11,9 +12,11 @@ mod api;
 mod clock;
 mod core;
 mod diagnosis;
+mod dispatch;
 mod ingest;
 mod live;
 mod pictures;
+mod plans;
 mod question;
 mod server;
 

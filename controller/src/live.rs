@@ -154,6 +154,12 @@ impl AgentStream {
         tokio::time::timeout(limit, refreshed.wait_for(|done| *done >= request)).await.is_ok_and(|done| done.is_ok())
     }
 
+    /// Hands the agent a plan for its actuator. False when the stream takes nothing more, and has not taken this.
+    pub(crate) fn act(&self, act: v1::Act) -> bool {
+        let message = v1::controller_message::Message::Act(act);
+        self.down.try_send(Ok(v1::ControllerMessage { message: Some(message) })).is_ok()
+    }
+
     /// Something came from the agent.
     pub(crate) fn seen(&self, received: Timestamp) {
         self.clock().last_seen = Some(received);

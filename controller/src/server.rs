@@ -27,12 +27,15 @@ use crate::api::agent::AgentApi;
 use crate::api::enrollment::EnrollmentApi;
 use crate::api::operator::OperatorApi;
 use crate::api::plans::PlansApi;
+use crate::audit::Audit;
 use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
 use crate::config::Config;
 use crate::core::{Core, blocking, chain};
+use crate::dispatch;
 use crate::evidence_log::EvidenceLog;
 use crate::live::Live;
+use crate::plans::Plans;
 use crate::registry::{Registry, RegistryError};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -86,16 +89,23 @@ pub struct Controller {
 impl Controller {
     /// Opens the store, makes the controller's certificate and listens. The CA has to be there.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let ca_dir = config.ca_dir();
-        if !Ca::exists(&ca_dir) {
-            return Err(StartError::NoCa(ca_dir));
+        if !Ca::exists(&config.ca_dir()) {
+            return Err(StartError::NoCa(config.ca_dir()));
         }
-        let ca = Ca::load(&ca_dir)?;
         let store = open_store(&config)?;
+        Self::start_over(config, store).await
+    }
+
+    /// Does the same over a store that is open already.
+    pub async fn start_over(config: Config, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        let ca = Ca::load(&config.ca_dir())?;
+        let audit = Arc::new(Audit::new(Arc::clone(&store)));
         let registry = Registry::new(Arc::clone(&store));
         let core = Arc::new(Core {
             authority: Authority::new(ca, config.clone(), registry.clone()),
             evidence: EvidenceLog::new(Arc::clone(&store)),
+            plans: Plans::new(Arc::clone(&store), Arc::clone(&audit)),
+            audit,
             live: Arc::new(Live::default()),
             revoked: Arc::new(Revoked::new(registry.revoked(now())?)),
             stopping: CancellationToken::new(),
@@ -111,6 +121,7 @@ impl Controller {
         serve(&core, accept(listener, Arc::clone(&tls)), &mut tasks);
         tasks.spawn(keep_certificate(Arc::clone(&core), tls, own));
         tasks.spawn(sweep(Arc::clone(&core)));
+        tasks.spawn(dispatch::keep(Arc::clone(&core)));
         info!(%local_addr, "listening");
         Ok(Self { core, store, local_addr, tasks })
     }

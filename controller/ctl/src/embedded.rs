@@ -53,7 +53,7 @@ impl Embedded {
         controller::init::create_ca(&config)?;
         let controller = Controller::start(config).await?;
         let agent = start_agent(&controller, &state).await?;
-        let me = Identity::Operator { name: "here".parse()?, role: Role::Admin };
+        let me = Identity::Operator { name: "here".parse()?, role: Role::Viewer };
         let credentials = controller.issue(&me).await?;
         let identity = Arc::new(ClientIdentity::new(credentials)?);
         let channel = dial::channel(&controller.local_addr().to_string(), identity).await?;
@@ -78,6 +78,8 @@ async fn start_agent(controller: &Controller, state: &State) -> anyhow::Result<A
         controller: controller.local_addr().to_string(),
         credentials_dir: None,
         spool_quota: DEFAULT_SPOOL_QUOTA,
+        // A plan is carried out when somebody has read and approved it; by then this process is gone.
+        actuator: None,
     })
     .await?;
     let mut connected = agent.connected();

@@ -3,7 +3,10 @@
 pub mod actions;
 mod ask;
 mod drop_in;
+pub mod lifecycle;
+pub mod plan;
 mod shell;
+pub mod step;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::api::{peer_of, renew};
 use crate::authority::node_of;
 use crate::core::Core;
+use crate::dispatch;
 use crate::ingest;
 
 /// Messages down that may wait for a slow agent.
@@ -39,7 +40,14 @@ impl Agent for AgentApi {
         renew(&self.0, request).await.map(Response::new)
     }
 
-    async fn prove(&self, _: Request<v1::ProveRequest>) -> Result<Response<v1::ProveReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<v1::ProveReply>, Status> {
+        let peer = peer_of(&request)?;
+        let node = node_of(&peer.peer.identity).cloned();
+        let node = node.ok_or_else(|| Status::permission_denied("only nodes ask for proof"))?;
+        let entry = self.0.live.enter(&peer.peer.serial);
+        tokio::select! {
+            proven = dispatch::prove(&self.0, node, request.into_inner()) => proven.map(Response::new),
+            () = entry.cut.cancelled() => Err(Status::cancelled("the call was cut")),
+        }
     }
 }

@@ -44,10 +44,13 @@ impl EnrollmentApi {
         Ok(from)
     }
 
-    fn refused(&self, from: IpAddr, refused: Status) -> Status {
-        self.failures.note(from, now());
-        warn!(%from, reason = %printable_line(refused.message()), "refused to enroll");
-        refused
+    async fn admitted<T>(&self, from: IpAddr, event: &'static str, reply: Result<T, Status>) -> Result<T, Status> {
+        if let Err(refused) = &reply {
+            self.failures.note(from, now());
+            warn!(%from, reason = %printable_line(refused.message()), "refused to enroll");
+            self.core.note("nobody", event, format!("from {from}: {}", refused.message())).await;
+        }
+        reply
     }
 
     /// Takes a node in. A node that takes over a name replaces the one that had it: its certificates are revoked.
@@ -95,8 +98,9 @@ impl Enrollment for EnrollmentApi {
             .parse()
             .map_err(|error| Status::invalid_argument(format!("{error}; join with --name NAME, in lower case")))?;
         let reply = EnrollmentApi::join(self, token, node, csr_der).await;
-        let reply = reply.map_err(|refused| self.refused(from, refused))?;
+        let reply = self.admitted(from, "join-refused", reply).await?;
         info!(%from, node = %reply.node, "a node joined");
+        self.core.note(format!("node {}", reply.node), "joined", format!("from {from}")).await;
         Ok(Response::new(reply))
     }
 
@@ -104,7 +108,9 @@ impl Enrollment for EnrollmentApi {
         let from = self.admit(&request)?;
         let v1::LoginRequest { token, csr_der } = request.into_inner();
         let reply = EnrollmentApi::login(self, token, csr_der).await;
-        let reply = reply.map_err(|refused| self.refused(from, refused))?;
+        let reply = self.admitted(from, "login-refused", reply).await?;
+        let who = format!("operator {}", reply.operator);
+        self.core.note(who, "login", format!("as {} from {from}", reply.role)).await;
         info!(%from, operator = %reply.operator, role = %reply.role, "an operator logged in");
         Ok(Response::new(reply))
     }

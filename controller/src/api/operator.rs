@@ -102,7 +102,9 @@ impl Operator for OperatorApi {
         let ttl_ms = if ttl_seconds == 0 { JOIN_TTL_MS } else { i64::from(ttl_seconds) * 1000 };
         info!(%who, node = ?node.as_ref().map(NodeName::as_str), ttl_ms, "made a join token");
         let core = Arc::clone(&self.0);
+        let detail = format!("{}, good for {} s", node.as_ref().map_or("any node", NodeName::as_str), ttl_ms / 1000);
         let token = blocking(move || core.registry.create_join_token(node, ttl_ms, now())).await?;
+        self.0.note(who, "join-token-made", detail).await;
         Ok(Response::new(v1::TokenReply { token: token.token, expires_at_ms: token.expires_at.0 }))
     }
 
@@ -117,6 +119,7 @@ impl Operator for OperatorApi {
         info!(%who, operator = %name, %role, "made a login token");
         let core = Arc::clone(&self.0);
         let token = blocking(move || core.registry.add_operator(&name, role, now())).await?;
+        self.0.note(who, "login-token-made", format!("for operator {operator}, {role}")).await;
         Ok(Response::new(v1::AddOperatorReply {
             operator,
             role: role.to_string(),
@@ -140,6 +143,7 @@ impl Operator for OperatorApi {
         self.0.revoked.add(serials.iter().cloned());
         let cut = self.0.live.cut(&serials);
         info!(%by, %who, certificates = serials.len(), streams = cut, "revoked");
+        self.0.note(by, "revoked", format!("{who}: {} certificates", serials.len())).await;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(Response::new(v1::RevokeReply { certificates: count(serials.len()), streams_cut: count(cut) }))
     }

@@ -2,12 +2,23 @@
 
 use std::sync::Arc;
 
+use common_model::NodeName;
+use common_plan::{Approval, PlanId, Stage};
+use common_tls::Identity;
+use controller_remedy::lifecycle::{Event, word};
 use proto::v1;
 use proto::v1::plans_server::Plans;
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use tracing::info;
 
-use crate::core::Core;
+use crate::access::unusable;
+use crate::api::peer_of;
+use crate::clock::now;
+use crate::core::{Core, blocking};
+use crate::dispatch::dispatch;
+use crate::plans::{Kept, PlanError, shown};
 
 /// The service.
 pub(crate) struct PlansApi(pub(crate) Arc<Core>);
@@ -17,31 +28,163 @@ impl Plans for PlansApi {
     type WatchStream = ReceiverStream<Result<v1::PlanReply, Status>>;
     type ReadAuditStream = ReceiverStream<Result<v1::AuditLine, Status>>;
 
-    async fn list(&self, _: Request<v1::ListPlansRequest>) -> Result<Response<v1::ListPlansReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn list(&self, request: Request<v1::ListPlansRequest>) -> Result<Response<v1::ListPlansReply>, Status> {
+        let (core, ended) = (Arc::clone(&self.0), request.into_inner().ended);
+        let plans = blocking(move || if ended { core.plans.all() } else { core.plans.open() }).await?;
+        let records = plans.iter().map(record_json).collect::<Result<_, Status>>()?;
+        Ok(Response::new(v1::ListPlansReply { records_json: records }))
     }
 
-    async fn get(&self, _: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn get(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let id = parse(&request.into_inner().plan_id)?;
+        self.get_plan(id).await.and_then(|kept| reply(&kept)).map(Response::new)
     }
 
-    async fn watch(&self, _: Request<v1::PlanRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn watch(&self, request: Request<v1::PlanRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let peer = peer_of(&request)?;
+        let id = parse(&request.into_inner().plan_id)?;
+        // From before the first look, so that no step is missed.
+        let mut changes = self.0.plans.changes();
+        let mut last = self.get_plan(id.clone()).await?;
+        let (replies, stream) = mpsc::channel(16);
+        let api = Self(Arc::clone(&self.0));
+        let entry = self.0.live.enter(&peer.peer.serial);
+        tokio::spawn(async move {
+            let following = async {
+                replies.send(reply(&last)).await.ok()?;
+                while !last.life.record.stage.is_final() {
+                    changes.changed().await.ok()?;
+                    match api.get_plan(id.clone()).await {
+                        Ok(kept) if kept == last => {}
+                        Ok(kept) => {
+                            replies.send(reply(&kept)).await.ok()?;
+                            last = kept;
+                        }
+                        Err(status) => return replies.send(Err(status)).await.ok(),
+                    }
+                }
+                Some(())
+            };
+            let ended = tokio::select! {
+                _ = following => return,
+                () = entry.cut.cancelled() => unusable(&peer, &api.0.revoked)
+                    .unwrap_or_else(|| Status::cancelled("the call was cut")),
+                () = api.0.stopping.cancelled() => Status::unavailable("the controller is stopping"),
+                () = replies.closed() => return,
+            };
+            // The caller may be gone; then nobody needs the reason.
+            drop(replies.try_send(Err(ended)));
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn approve(&self, _: Request<v1::ApproveRequest>) -> Result<Response<v1::PlanReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn approve(&self, request: Request<v1::ApproveRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::ApproveRequest { plan_id, approval } = request.into_inner();
+        let (id, v1::Approval { key, signature }) = (parse(&plan_id)?, approval.unwrap_or_default());
+        let key = key.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
+        let event = Event::Approved { operator: operator.clone(), approval: Approval { key, signature } };
+        let core = Arc::clone(&self.0);
+        let kept = blocking(move || {
+            let kept = core.plans.happened(&id, &event, now())?;
+            info!(plan = %id, %operator, stage = word(kept.life.record.stage), "approved");
+            dispatch(&core, &id)
+        })
+        .await?;
+        reply(&kept).map(Response::new)
     }
 
-    async fn reject(&self, _: Request<v1::RejectRequest>) -> Result<Response<v1::PlanReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn reject(&self, request: Request<v1::RejectRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::RejectRequest { plan_id, because } = request.into_inner();
+        let id = parse(&plan_id)?;
+        let event = Event::Rejected { operator, because: shown(&because) };
+        let core = Arc::clone(&self.0);
+        let kept = blocking(move || core.plans.happened(&id, &event, now())).await?;
+        reply(&kept).map(Response::new)
     }
 
-    async fn revert(&self, _: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn revert(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let operator = operator_of(&request)?;
+        let id = parse(&request.into_inner().plan_id)?;
+        let core = Arc::clone(&self.0);
+        let kept = blocking(move || propose_inverse(&core, &id, &operator)).await?;
+        reply(&kept).map(Response::new)
     }
 
-    async fn read_audit(&self, _: Request<v1::ReadAuditRequest>) -> Result<Response<Self::ReadAuditStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn read_audit(
+        &self,
+        request: Request<v1::ReadAuditRequest>,
+    ) -> Result<Response<Self::ReadAuditStream>, Status> {
+        let mut from = request.into_inner().from.max(1);
+        let (lines, stream) = mpsc::channel(64);
+        let core = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            loop {
+                let page = blocking({
+                    let core = Arc::clone(&core);
+                    move || core.audit.read(from).map_err(PlanError::from)
+                });
+                match page.await {
+                    Ok(page) if page.is_empty() => return,
+                    Ok(page) => {
+                        for (seq, line) in page {
+                            from = seq + 1;
+                            if lines.send(Ok(v1::AuditLine { line })).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                    // Who no longer listens needs no reason.
+                    Err(status) => return drop(lines.send(Err(status)).await),
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
+}
+
+impl PlansApi {
+    async fn get_plan(&self, id: PlanId) -> Result<Kept, Status> {
+        let core = Arc::clone(&self.0);
+        blocking(move || core.plans.get(&id)).await
+    }
+}
+
+/// Proposes a plan that takes a verified one back.
+fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Status> {
+    let kept = core.plans.get(id)?;
+    let stage = kept.life.record.stage;
+    if stage != Stage::Verified {
+        let why = format!("plan {id} is {}: only a verified one can be taken back", word(stage));
+        return Err(Status::failed_precondition(why));
+    }
+    let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
+    let node: &NodeName = &plan.node;
+    let inverse = controller_remedy::plan::inverse(&plan, &core.present(node)?, now());
+    let (inverse, needed) = inverse.map_err(Status::failed_precondition)?;
+    let title = format!("Take back: {}", kept.life.record.title);
+    let by = core.plans.propose(&inverse, needed, &title, Some(operator), now())?;
+    let by = by.ok_or_else(|| Status::internal("the plan that takes it back cannot be written"))?;
+    core.plans.reverted_by(id, &by, &format!("operator {operator}"), now())?;
+    Ok(core.plans.get(&by)?)
+}
+
+fn operator_of<T>(request: &Request<T>) -> Result<String, Status> {
+    match peer_of(request)?.peer.identity {
+        Identity::Operator { name, .. } => Ok(name.to_string()),
+        Identity::Node(_) => Err(Status::permission_denied("nodes approve nothing")),
+    }
+}
+
+fn parse(id: &str) -> Result<PlanId, Status> {
+    id.parse().map_err(|_| Status::invalid_argument("the id of a plan is 16 hex digits: `dialtone plans` lists them"))
+}
+
+fn record_json(kept: &Kept) -> Result<Vec<u8>, Status> {
+    serde_json::to_vec(&kept.life.record).map_err(|error| Status::internal(error.to_string()))
+}
+
+fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
+    Ok(v1::PlanReply { plan: kept.bytes.as_slice().to_vec(), record_json: record_json(kept)? })
 }

@@ -11,6 +11,7 @@ macro_rules! registry {
 }
 
 registry! {
+    actuator,
     engines,
     engine_config,
     engine_log,
@@ -21,6 +22,7 @@ registry! {
     journal,
     nftables,
     packages,
+    policy,
     processes,
     sockets,
     sysctl,

@@ -37,7 +37,7 @@ pub fn for_cause(cause: &str) -> impl Iterator<Item = &'static Action> {
 
 macro_rules! registry {
     ($($name:ident),* $(,)?) => {
-        $(mod $name;)*
+        $(pub(crate) mod $name;)*
         /// Every action, in order of preference.
         pub static ALL: &[&Action] = &[$(&$name::ACTION),*];
     };

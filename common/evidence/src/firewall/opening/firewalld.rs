@@ -1,6 +1,6 @@
 //! Through firewalld: at once, and permanently.
 
-use super::{Access, Opening, opens_only, shell};
+use super::{Access, Opening, Typed, opens_only, shell};
 use crate::firewall::decision::zone;
 use crate::firewall::{Decision, Firewalls, Site};
 
@@ -16,6 +16,7 @@ pub(super) fn opening(firewalls: &Firewalls, decision: &Decision, access: &Acces
             persist: Vec::new(),
             undo: vec!["firewall-cmd --panic-on".to_owned()],
             risk: "Panic mode drops everything; someone turned it on for a reason.".to_owned(),
+            typed: Vec::new(),
         };
     }
     if site.reply || site.via.iter().any(|chain| chain.contains("FWD_") || chain.contains("FORWARD")) {
@@ -26,25 +27,45 @@ pub(super) fn opening(firewalls: &Firewalls, decision: &Decision, access: &Acces
         return Opening { risk: "The zone that blocks is not known.".to_owned(), ..Opening::default() };
     };
     let rule = rich_rule(firewalls, decision, access);
-    let command = |permanent: &str, verb: &str| format!("firewall-cmd {permanent}{scope} --{verb}-rich-rule='{rule}'");
+    let option = match &scope {
+        Scope::Zone(name) => format!("--zone={}", shell(name)),
+        Scope::Policy(name) => format!("--policy={}", shell(name)),
+    };
+    let command = |permanent: &str, verb: &str| format!("firewall-cmd {permanent}{option} --{verb}-rich-rule='{rule}'");
     Opening {
         commands: vec![command("", "add")],
         persist: vec![command("--permanent ", "add")],
         undo: vec![command("", "remove"), command("--permanent ", "remove")],
         risk: opens_only(access),
+        typed: typed(&scope, priority(firewalls, decision)).into_iter().collect(),
     }
 }
 
+/// Whose rich rule it becomes.
+enum Scope {
+    Zone(String),
+    Policy(String),
+}
+
+/// None for a name or number that no plan holds.
+fn typed(scope: &Scope, priority: Option<i32>) -> Option<Typed> {
+    let (zone, policy) = match scope {
+        Scope::Zone(name) => (Some(name.parse().ok()?), None),
+        Scope::Policy(name) => (None, Some(name.parse().ok()?)),
+    };
+    let priority = priority.map(i16::try_from).transpose().ok()?;
+    Some(Typed::Firewalld { zone, policy, priority })
+}
+
 /// The policy whose chain blocks, else the zone.
-fn scope(firewalls: &Firewalls, site: &Site) -> Option<String> {
+fn scope(firewalls: &Firewalls, site: &Site) -> Option<Scope> {
     let stages = ["_pre", "_log", "_deny", "_allow", "_post"];
     let policy = site.via.iter().find_map(|chain| chain.split_once("_policy_").map(|(_, name)| name));
     if let Some(name) = policy {
         let name = stages.iter().find_map(|stage| name.strip_suffix(stage)).unwrap_or(name);
-        return Some(format!("--policy={}", shell(name)));
+        return Some(Scope::Policy(name.to_owned()));
     }
-    let zone = zone(&site.via).or_else(|| firewalls.firewalld.as_ref()?.default_zone.clone())?;
-    Some(format!("--zone={}", shell(&zone)))
+    zone(&site.via).or_else(|| firewalls.firewalld.as_ref()?.default_zone.clone()).map(Scope::Zone)
 }
 
 fn rich_rule(firewalls: &Firewalls, decision: &Decision, access: &Access) -> String {

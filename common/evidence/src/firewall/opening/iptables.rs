@@ -1,12 +1,15 @@
 //! Through iptables, whose rules last as long as the boot.
 
-use super::{Access, Opening, opens_only, shell};
-use crate::firewall::Site;
+use common_plan::Place;
+
+use super::{Access, Opening, Typed, opens_only, shell};
 use crate::firewall::decision::iptables_program;
 use crate::firewall::ruleset::Family;
+use crate::firewall::{Decision, Site};
 
 /// A rule right before the one that blocks; at the chain's end where its policy does.
-pub(super) fn opening(site: &Site, access: &Access) -> Opening {
+pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
+    let site = &decision.site;
     let family = if access.is_v6() { Family::Ip6 } else { Family::Ip };
     let program = iptables_program(family, site.legacy);
     let table = if site.table == "filter" { String::new() } else { format!("-t {} ", shell(&site.table)) };
@@ -25,7 +28,25 @@ pub(super) fn opening(site: &Site, access: &Access) -> Opening {
         ],
         undo: vec![format!("{program} {table}-D {chain} {rule}")],
         risk,
+        typed: typed(decision).into_iter().collect(),
     }
+}
+
+/// None for names that no plan holds.
+fn typed(decision: &Decision) -> Option<Typed> {
+    let site = &decision.site;
+    let before = match (site.index, &decision.rule) {
+        (None, _) => None,
+        (Some(index), Some(rule)) => Some(Place { number: u64::try_from(index).ok()? + 1, rule: rule.clone() }),
+        (Some(_), None) => return None,
+    };
+    Some(Typed::Iptables {
+        legacy: site.legacy,
+        table: site.table.parse().ok()?,
+        chain: site.chain.parse().ok()?,
+        before,
+        reply: site.reply,
+    })
 }
 
 /// The rule without its place.

@@ -7,6 +7,8 @@ mod ufw;
 
 use std::net::IpAddr;
 
+use common_plan::Opening as Typed;
+
 use super::ruleset::{Condition, Element, Elements, Key, Pattern, Rule, Step, Verdict};
 use super::{Decision, Fate, Firewalls, Network, Owner, Packet, Site, decide};
 
@@ -24,6 +26,8 @@ pub struct Opening {
     pub undo: Vec<String>,
     /// What can go wrong, for people.
     pub risk: String,
+    /// The same as [`Opening::commands`], one for each, in the words of a plan. Empty where a plan cannot say all of it.
+    pub typed: Vec<Typed>,
 }
 
 /// Who is let in, and to what.
@@ -55,16 +59,21 @@ pub fn opening(firewalls: &Firewalls, decision: &Decision, packet: &Packet, clie
             after = admitted(&firewalls, &decision.site, &access);
             fate = decide(&after, packet);
         }
-        let part = match decision.owner {
+        let mut part = match decision.owner {
             Owner::Ufw => ufw::opening(&decision, &access),
             Owner::Firewalld => firewalld::opening(&firewalls, &decision, &access),
-            Owner::Iptables => iptables::opening(&decision.site, &access),
+            Owner::Iptables => iptables::opening(&decision, &access),
             Owner::Nftables => nftables::opening(&decision, &access),
         };
+        if decision.site.port != packet.port {
+            // A plan has one port, and this one was translated.
+            part.typed.clear();
+        }
         let possible = !part.commands.is_empty() && !is_same_block(&fate, &decision);
         append(&mut opening, part);
         if !possible {
             opening.commands.clear();
+            opening.typed.clear();
             add_sentence(&mut opening.risk, "There is no single rule that opens it.");
             return opening;
         }
@@ -91,10 +100,15 @@ fn narrowed(client: Network, source: IpAddr) -> Network {
 }
 
 fn append(opening: &mut Opening, part: Opening) {
-    let Opening { commands, persist, undo, risk } = part;
+    let Opening { commands, persist, undo, risk, typed } = part;
     if commands.iter().all(|command| opening.commands.contains(command)) {
         add_sentence(&mut opening.risk, &risk);
         return;
+    }
+    let complete = opening.typed.len() == opening.commands.len() && typed.len() == commands.len();
+    opening.typed.extend(typed);
+    if !complete {
+        opening.typed.clear();
     }
     opening.commands.extend(commands);
     let new = persist.into_iter().filter(|line| !opening.persist.contains(line)).collect::<Vec<_>>();

@@ -1,6 +1,8 @@
 //! Through nft, whose rules last as long as the boot.
 
-use super::{Access, Opening, opens_only, shell};
+use common_plan::Place;
+
+use super::{Access, Opening, Typed, opens_only, shell};
 use crate::firewall::Decision;
 
 /// A rule right before the one that blocks; at the chain's end where its policy does. It has to be in the same chain: an accept
@@ -33,7 +35,25 @@ pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
             "{} Lost at the next boot or reload unless the line for {client} is added to the file; do not write `nft list ruleset` over the file where ufw, firewalld or Docker keep tables of their own.",
             opens_only(access)
         ),
+        typed: typed(decision).into_iter().collect(),
     }
+}
+
+/// None for names that no plan holds, and for a rule that was listed without its handle.
+fn typed(decision: &Decision) -> Option<Typed> {
+    let site = &decision.site;
+    let before = match (site.index, decision.handle, &decision.rule) {
+        (None, ..) => None,
+        (Some(_), Some(number), Some(rule)) => Some(Place { number, rule: rule.clone() }),
+        (Some(_), ..) => return None,
+    };
+    Some(Typed::Nftables {
+        family: site.family.parse().ok()?,
+        table: site.table.parse().ok()?,
+        chain: site.chain.parse().ok()?,
+        before,
+        reply: site.reply,
+    })
 }
 
 fn rule(reply: bool, access: &Access) -> String {

@@ -1,7 +1,7 @@
 //! Through ufw, which keeps what it is told.
 
-use super::{Access, Opening, iptables, opens_only, shell};
-use crate::firewall::{Decision, Site};
+use super::{Access, Opening, Typed, iptables, opens_only, shell};
+use crate::firewall::Decision;
 
 /// A plain `ufw allow` goes to the end, after the rule that denies; only past the default policy is that enough.
 pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
@@ -11,12 +11,17 @@ pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
         !decision.site.chain.starts_with("ufw") || chain.starts_with("skip-to-policy-") || chain.starts_with("reject-");
     let base = decision.site.via.first().map_or("", String::as_str);
     if base == "OUTPUT" || !(default || chain.starts_with("user-")) {
-        return in_own_chain(&decision.site, access);
+        return in_own_chain(decision, access);
     }
     let place = match decision.handle {
         _ if default => String::new(),
         Some(number) => format!("insert {number} "),
         None => "prepend ".to_owned(),
+    };
+    let at = match decision.handle {
+        _ if default => Some(None),
+        Some(number) => u16::try_from(number).ok().map(Some),
+        None => None,
     };
     let route = if base == "FORWARD" { "route " } else { "" };
     let rule = format!("allow from {} to any port {} proto tcp", access.client, access.port);
@@ -25,11 +30,14 @@ pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
         persist: Vec::new(),
         undo: vec![format!("ufw {route}delete {rule}")],
         risk: opens_only(access),
+        // A plan knows no routed rules.
+        typed: at.filter(|_| route.is_empty()).map(|at| Typed::Ufw { at }).into_iter().collect(),
     }
 }
 
 /// A rule in ufw's before and after files is not reached by `ufw allow`.
-fn in_own_chain(site: &Site, access: &Access) -> Opening {
+fn in_own_chain(decision: &Decision, access: &Access) -> Opening {
+    let site = &decision.site;
     let rule = iptables::rule(site, access);
     let name = if site.family == "ip6" { "6" } else { "" };
     let stage = if site.chain.contains("-after-") { "after" } else { "before" };
@@ -40,6 +48,8 @@ fn in_own_chain(site: &Site, access: &Access) -> Opening {
             "{} The rule that blocks is in {files}, which `ufw allow` does not override.",
             opens_only(access)
         ),
-        ..iptables::opening(site, access)
+        // It would be gone with the next reload of ufw.
+        typed: Vec::new(),
+        ..iptables::opening(decision, access)
     }
 }

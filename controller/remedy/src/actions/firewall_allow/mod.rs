@@ -1,7 +1,7 @@
 //! Letting the client in, and nobody else, in whatever owns the firewall.
 
 use common_evidence::collectors::interfaces::Interfaces;
-use common_evidence::firewall::{Fate, Network, Packet, opening};
+use common_evidence::firewall::{Fate, Network, Opening, Packet, opening};
 use common_model::diagnosis::{Remedy, RemedyKind};
 use common_model::probe::Probe;
 use controller_correlate::Filters;
@@ -16,7 +16,17 @@ fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
     remedy(ask).into_iter().collect()
 }
 
-fn remedy(ask: &Ask<'_>) -> Option<Remedy> {
+/// How the client can be let in.
+pub(crate) struct Opened {
+    /// Who is let in.
+    pub(crate) client: Network,
+    /// What was blocked.
+    pub(crate) packet: Packet,
+    /// By what.
+    pub(crate) opening: Opening,
+}
+
+pub(crate) fn opened(ask: &Ask<'_>) -> Option<Opened> {
     let node = ask.node?;
     let filters = Filters::of(node)?;
     let reading = node.one::<Interfaces>("");
@@ -32,6 +42,11 @@ fn remedy(ask: &Ask<'_>) -> Option<Remedy> {
         local.map(|held| Network::new(held.address, held.prefix)).find(|network| network.contains(packet.source));
     let client = network.unwrap_or_else(|| Network::host(packet.source));
     let opening = opening(&filters.firewalls, &decision, &packet, client);
+    Some(Opened { client, packet, opening })
+}
+
+fn remedy(ask: &Ask<'_>) -> Option<Remedy> {
+    let Opened { client, packet, opening } = opened(ask)?;
     let title = format!("Let {client} reach port {}{}", packet.port, ask.on_node());
     let commands: Vec<String> =
         opening.commands.iter().chain(&opening.persist).map(|command| as_root(command)).collect();

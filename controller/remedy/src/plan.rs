@@ -1,0 +1,167 @@
+//! From a remedy with a step to the plan an operator can approve. Pure: the time comes in.
+
+use std::collections::BTreeSet;
+
+use common_evidence::collectors::actuator::Actuator;
+use common_evidence::collectors::policy::NodePolicy;
+use common_model::diagnosis::{Citation, Remedy};
+use common_model::text::printable_line;
+use common_model::{CauseId, Diagnosis, Timestamp};
+use common_plan::{Goal, Plan, Policy, Report, SCHEMA, Step, Why};
+use controller_correlate::{NodePicture, Picture};
+
+use crate::ask::Ask;
+use crate::step;
+
+/// How long a plan can be approved and carried out.
+pub const TTL_MS: i64 = 15 * 60 * 1000;
+/// A node whose clock differs by more would take the plan for expired, or for longer valid than it is.
+const MAX_CLOCK_OFFSET_MS: i64 = 30_000;
+/// Seconds within which a change has to prove itself; an engine that is started first has to come up.
+const WINDOW_S: u32 = 60;
+const WINDOW_WITH_START_S: u32 = 300;
+/// Bytes of one text in a plan, and lines of evidence.
+const MAX_TEXT: usize = 1000;
+const MAX_EVIDENCE: usize = 16;
+
+/// A plan for one of a diagnosis' remedies, or why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// Index in [`Diagnosis::remedies`].
+    pub remedy: usize,
+    /// The plan with the number of persons the node wants to approve it; else what the node's administrator would have to do
+    /// for there to be one.
+    pub plan: Result<(Plan, u8), String>,
+}
+
+/// The plans of a diagnosis. A node without an actuator has none, and nothing is said of it.
+pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, now: Timestamp) -> Vec<Proposal> {
+    let behind = diagnosis.blockers.iter().map(|blocker| (blocker, None));
+    let mut proposals: Vec<Proposal> = Vec::new();
+    for (verdict, change) in std::iter::once((&diagnosis.verdict, diagnosis.change.as_ref())).chain(behind) {
+        let ask = Ask::new(verdict, change, picture);
+        let Some(carrier) = ask.node.and_then(Carrier::of) else { continue };
+        for (index, remedy) in diagnosis.remedies.iter().enumerate() {
+            let mends = crate::actions::ALL
+                .iter()
+                .any(|action| action.id == remedy.action && action.causes.contains(&verdict.cause.as_str()));
+            if !mends || proposals.iter().any(|proposal| proposal.remedy == index) {
+                continue;
+            }
+            let Some(step) = step::of(&ask, remedy) else { continue };
+            let why = Why { sentence: line(&verdict.sentence), evidence: decisive(diagnosis, &ask) };
+            let goal = Goal { endpoint: picture.endpoint.to_string(), cause: verdict.cause.clone() };
+            let plan = carrier.plan(step, (why, goal), (&remedy.risk, &remedy.undo), now);
+            proposals.push(Proposal { remedy: index, plan });
+        }
+    }
+    proposals
+}
+
+/// A plan that sets what a verified one set back to what was before; else how to do it by hand. The node has to be as the first
+/// plan left it.
+pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+    let Step::SysctlSet(set) = &plan.step else {
+        return Err(format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo));
+    };
+    let carrier = Carrier::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let mut step = set.clone();
+    (step.from, step.to, step.start) = (set.to, set.from, None);
+    step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
+    let why = Why { sentence: format!("Takes back: {}", plan.why.sentence), evidence: Vec::new() };
+    let texts = (
+        "What needed the higher value fails without it at its next start.",
+        format!("set {} to {} again", set.key, set.to),
+    );
+    carrier.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+}
+
+/// What a node that can carry out plans says of itself.
+struct Carrier<'a> {
+    node: &'a NodePicture,
+    report: Report,
+    policy: Option<Policy>,
+}
+
+impl<'a> Carrier<'a> {
+    fn of(node: &'a NodePicture) -> Option<Self> {
+        let report = node.one::<Actuator>("").known()?.value.report.clone()?;
+        let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
+        Some(Self { node, report, policy })
+    }
+
+    fn plan(
+        &self,
+        step: Step,
+        (why, goal): (Why, Goal),
+        (risk, undo): (&str, &str),
+        now: Timestamp,
+    ) -> Result<(Plan, u8), String> {
+        let name = &self.node.name;
+        let offset = self.node.agent.clock_offset_ms;
+        if offset.abs() > MAX_CLOCK_OFFSET_MS {
+            return Err(format!("the clock of {name} is {} s off: set it right first", offset / 1000));
+        }
+        let file = format!("/etc/dialtone/policy.yaml on {name}");
+        let policy = self.policy.as_ref().ok_or_else(|| format!("{file} cannot be used: it allows nothing"))?;
+        let needed = policy.permits(&step).map_err(|why| format!("{file} does not allow it: {}", line(&why)))?;
+        if policy.epoch < self.report.highest_epoch {
+            return Err(format!("{file} has an older epoch than it once had: raise it"));
+        }
+        let persons: BTreeSet<&str> = policy.approvers.iter().map(|approver| approver.name.as_str()).collect();
+        if persons.len() < usize::from(needed) {
+            return Err(format!("{file} wants {needed} to approve it and lists {} approvers", persons.len()));
+        }
+        let expires_at = now.plus_millis(TTL_MS);
+        let expires_boot_ms = u64::try_from(expires_at.millis_since(self.report.booted_at))
+            .map_err(|_| format!("the actuator on {name} says that it booted in the future"))?;
+        let plan = Plan {
+            schema: SCHEMA.to_owned(),
+            node: name.clone(),
+            session: self.report.session.clone(),
+            epoch: policy.epoch,
+            made_at: now,
+            expires_at,
+            expires_boot_ms,
+            confirm_within_s: if step.starts().is_some() { WINDOW_WITH_START_S } else { WINDOW_S },
+            step,
+            why,
+            goal,
+            risk: line(risk),
+            undo: line(undo),
+        };
+        Ok((plan, needed))
+    }
+}
+
+/// Whether an endpoint is mended, by a diagnosis made after the act: it can be reached, or the cause is no more. What is not
+/// known is not mended.
+pub fn is_met(cause: &CauseId, diagnosis: &Diagnosis) -> bool {
+    use common_model::Certainty;
+    let verdict = &diagnosis.verdict;
+    let remains = std::iter::once(verdict).chain(&diagnosis.blockers).any(|verdict| verdict.cause == *cause);
+    verdict.cause.as_str() == "healthy" || (!remains && verdict.certainty > Certainty::Undetermined)
+}
+
+/// The lines behind the verdict, each with its source.
+fn decisive(diagnosis: &Diagnosis, ask: &Ask<'_>) -> Vec<String> {
+    let cited: Vec<_> = ask.verdict.chain.iter().flat_map(|link| &link.evidence).collect();
+    let shown = |citation: &&Citation| cited.contains(&&citation.id) && !citation.excerpt.is_empty();
+    let text = |citation: &Citation| line(&format!("{}: {}", citation.source, citation.excerpt));
+    diagnosis.evidence.iter().filter(shown).take(MAX_EVIDENCE).map(text).collect()
+}
+
+/// One printable line that fits into a plan.
+fn line(text: &str) -> String {
+    let text = printable_line(text);
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// What a remedy says where there is no plan for it.
+pub fn add_reason(remedy: &mut Remedy, why: &str) {
+    remedy.risk = format!("{} No plan can be approved for it: {why}.", remedy.risk).trim_start().to_owned();
+}

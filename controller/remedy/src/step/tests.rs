@@ -1,0 +1,167 @@
+//! Steps and plans of whole scenes: what is known of a node, to what an operator can approve.
+
+use common_evidence::collectors::actuator::Actuator;
+use common_evidence::collectors::policy::NodePolicy;
+use common_model::{Diagnosis, Symptom, Timestamp};
+use common_plan::{FirewallAllow, LimitValue, Opening, Plan, Step, SysctlFile, SysctlSet, Verb};
+use controller_correlate::Picture;
+use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
+use serde_json::json;
+
+use crate::plan::{self, Proposal, TTL_MS};
+use crate::with_remedies;
+
+const POLICY: &str = "
+epoch: 7
+approvers:
+- {name: alice, key: 'ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='}
+allow:
+  sysctl-set: {keys: {vm.max_map_count: 65530..1048576}}
+  unit-limit: {units: [elasticsearch.service], limits: {nofile: 65535}}
+  firewall-allow: {ports: [9200], sources: [10.0.0.0/8]}
+  service: {units: [elasticsearch.service]}
+";
+
+fn carrying(node: Node, policy: &str) -> Node {
+    let report = json!({
+        "session": "0123456789abcdef0123456789abcdef", "booted_at": AT.plus_millis(-3_600_000), "highest_epoch": 7, "entries": [],
+    });
+    let file = |path: &str, text: String| json!([{"path": path, "text": text}]);
+    node.json::<Actuator>("", &file("/var/lib/dialtone-actuator/report.json", report.to_string()))
+        .json::<NodePolicy>("", &file("/etc/dialtone/policy.yaml", policy.to_owned()))
+}
+
+fn failing(node: Node, check: &str) -> Node {
+    let at = AT.plus_millis(-480_000);
+    node.starting(at.plus_millis(-5000))
+        .stderr(at.plus_millis(-200), "ERROR: [1] bootstrap checks failed. You must address the points described in the following [1] lines before starting Elasticsearch.")
+        .stderr(at.plus_millis(-100), &format!("bootstrap check failure [1] of [1]: {check}"))
+        .failed(at, 78)
+}
+
+const MAP_COUNT: &str = "max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]";
+
+fn low() -> Node {
+    failing(Node::new().sysctl("vm.max_map_count", "65530"), MAP_COUNT)
+}
+
+fn judged(node: Node, symptom: Symptom) -> (Diagnosis, Picture) {
+    let picture = picture(node, vec![probe(symptom)]);
+    let diagnosis = controller_diagnose::diagnose(&picture);
+    (with_remedies(diagnosis, &picture), picture)
+}
+
+fn proposals(node: Node, symptom: Symptom) -> Vec<Proposal> {
+    let (diagnosis, picture) = judged(node, symptom);
+    plan::proposals(&diagnosis, &picture, AT)
+}
+
+/// The one plan.
+fn planned(node: Node, symptom: Symptom) -> Plan {
+    let mut proposals = proposals(carrying(node, POLICY), symptom);
+    assert_eq!(proposals.len(), 1, "{proposals:#?}");
+    let plan = proposals.remove(0).plan.unwrap().0;
+    assert_eq!(plan.encode().unwrap().decode().unwrap(), plan);
+    plan
+}
+
+#[test]
+fn the_kernel_setting_is_raised_where_it_wins_and_the_engine_started() {
+    let plan =
+        planned(low().sysctl_files(&[("/etc/sysctl.d/90-es.conf", "vm.max_map_count = 65530\n")]), Symptom::Refused);
+    let Step::SysctlSet(SysctlSet { from, to, persist, start, .. }) = &plan.step else { panic!("{plan:?}") };
+    assert_eq!((*from, *to), (65530, 262_144));
+    let file = SysctlFile { name: Some("90-es.conf".parse().unwrap()), from: Some("65530".to_owned()) };
+    assert_eq!(*persist, Some(file));
+    assert_eq!(start.as_ref().unwrap().as_str(), "elasticsearch.service");
+    assert_eq!((plan.epoch, plan.expires_at), (7, AT.plus_millis(TTL_MS)));
+    assert_eq!(plan.expires_boot_ms, u64::try_from(3_600_000 + TTL_MS).unwrap());
+    assert_eq!(plan.goal.cause.as_str(), "bootstrap-check");
+    assert!(plan.why.evidence.iter().any(|line| line.contains("65530")), "{:?}", plan.why);
+}
+
+#[test]
+fn a_setting_that_lasts_already_is_only_made_live() {
+    let Step::SysctlSet(set) = planned(low(), Symptom::Refused).step else { panic!("no sysctl") };
+    assert_eq!((set.persist, set.to), (None, 262_144));
+    let packaged = low().sysctl_files(&[("/usr/lib/sysctl.d/elasticsearch.conf", "vm.max_map_count=1\n")]);
+    let Step::SysctlSet(set) = planned(packaged, Symptom::Refused).step else { panic!("no sysctl") };
+    assert_eq!(set.persist.unwrap().path(), "/etc/sysctl.d/zz-dialtone.conf");
+}
+
+#[test]
+fn a_limit_becomes_a_drop_in() {
+    let check = "max file descriptors [4096] for elasticsearch process is too low, increase to at least [65535]";
+    let Step::UnitLimit(limit) = planned(failing(Node::new(), check), Symptom::Refused).step else {
+        panic!("no limit")
+    };
+    assert_eq!(limit.limits.into_values().collect::<Vec<_>>(), [LimitValue::At(65_535)]);
+    assert!(limit.from.is_none() && limit.start.is_some());
+}
+
+#[test]
+fn a_stopped_engine_is_started() {
+    let plan = planned(Node::new().stopped(AT.plus_millis(-480_000)), Symptom::Refused);
+    let Step::Service(service) = plan.step else { panic!("no service") };
+    assert_eq!((service.verb, service.from.as_str()), (Verb::Start, "inactive"));
+}
+
+#[test]
+fn the_client_is_let_in_where_it_is_blocked() {
+    let drop = json!({"nftables": [
+        {"table": {"family": "inet", "name": "filter", "handle": 1}},
+        {"chain": {"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
+    ]});
+    let plan = planned(Node::new().nft(drop), Symptom::Timeout);
+    let Step::FirewallAllow(FirewallAllow { source, port, openings, for_s }) = plan.step else { panic!("no opening") };
+    assert_eq!((source.to_string().as_str(), port, for_s), ("10.0.0.0/24", 9200, None));
+    assert!(matches!(&openings[..], [Opening::Nftables { before: None, reply: false, .. }]), "{openings:?}");
+}
+
+#[test]
+fn without_an_actuator_there_is_nothing_to_say() {
+    assert_eq!(proposals(low(), Symptom::Refused), []);
+}
+
+fn refused(node: Node) -> String {
+    let mut proposals = proposals(node, Symptom::Refused);
+    assert_eq!(proposals.len(), 1, "{proposals:#?}");
+    proposals.remove(0).plan.unwrap_err()
+}
+
+#[test]
+fn what_the_policy_does_not_allow_is_named() {
+    assert!(refused(carrying(low(), "# as shipped\n")).contains("sysctl-set is not allowed"));
+    assert!(refused(carrying(low(), "epoch: [")).contains("cannot be used"));
+    let narrow = POLICY.replace("65530..1048576", "1..100");
+    assert!(refused(carrying(low(), &narrow)).contains("vm.max_map_count 262144 is not within 1..100"));
+    let two = POLICY.replace("{keys:", "{approvals: 2, keys:");
+    assert!(refused(carrying(low(), &two)).contains("lists 1 approvers"));
+    let put_back = POLICY.replace("epoch: 7", "epoch: 6");
+    assert!(refused(carrying(low(), &put_back)).contains("older epoch"));
+}
+
+#[test]
+fn a_node_whose_clock_is_off_gets_no_plan() {
+    let (diagnosis, mut picture) = judged(carrying(low(), POLICY), Symptom::Refused);
+    for (offset, planned) in [(30_000, true), (-30_000, true), (30_001, false), (-86_400_000, false)] {
+        for node in picture.nodes.values_mut() {
+            node.agent.clock_offset_ms = offset;
+        }
+        let proposals = plan::proposals(&diagnosis, &picture, AT);
+        assert_eq!(proposals[0].plan.is_ok(), planned, "{offset}");
+    }
+}
+
+#[test]
+fn what_was_set_is_set_back_and_what_cannot_be_is_told() {
+    let files = [("/etc/sysctl.d/90-es.conf", "vm.max_map_count = 65530\n")];
+    let plan = planned(low().sysctl_files(&files), Symptom::Refused);
+    let node = carrying(low(), POLICY).build();
+    let (back, needed) = plan::inverse(&plan, &node, Timestamp(AT.0 + 1)).unwrap();
+    let Step::SysctlSet(set) = &back.step else { panic!("{back:?}") };
+    assert_eq!((set.from, set.to, needed), (262_144, 65530, 1));
+    assert_eq!(set.persist.as_ref().unwrap().from.as_deref(), Some("262144"));
+    let start = planned(Node::new().stopped(STARTED), Symptom::Refused);
+    assert!(plan::inverse(&start, &node, AT).unwrap_err().contains("systemctl stop"));
+}

@@ -1,0 +1,197 @@
+//! Carrying plans to their nodes, learning how they fared, and looking from outside whether they worked.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common_evidence::collectors::actuator::Actuator;
+use common_model::{Diagnosis, NodeName, Timestamp};
+use common_plan::{Plan, PlanId, Record, Stage};
+use controller_remedy::lifecycle::Event;
+use controller_remedy::plan::is_met;
+use proto::v1;
+use tokio::time::{Instant, sleep_until};
+use tonic::Status;
+use tracing::{error, info, warn};
+
+use crate::clock::now;
+use crate::core::{Core, blocking};
+use crate::diagnosis;
+use crate::plans::{Kept, PlanError, reported, shown};
+
+/// How often plans are looked through for what waits, has come in, or has expired.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two looks from outside.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Of the time a node has left, what is kept for the answer to travel.
+const MARGIN: Duration = Duration::from_secs(2);
+/// How long one look waits for the node to read its sources again.
+const REFRESH_MS: u32 = 5_000;
+
+/// Looks after the plans that have not ended.
+pub(crate) async fn keep(core: Arc<Core>) {
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = core.stopping.cancelled() => return,
+        }
+        let ticked = blocking({
+            let core = Arc::clone(&core);
+            move || tick(&core)
+        })
+        .await;
+        if let (Err(status), false) = (&ticked, failing) {
+            error!(reason = status.message(), "plans are not carried on");
+        }
+        failing = ticked.is_err();
+    }
+}
+
+fn tick(core: &Core) -> Result<(), PlanError> {
+    for kept in core.plans.open()? {
+        let record = &kept.life.record;
+        let unknown_until = take_report(core, record)?;
+        core.plans.happened(&record.id, &Event::Tick { unknown_until }, now())?;
+        dispatch(core, &record.id)?;
+    }
+    Ok(())
+}
+
+/// Takes in what the actuator of a node has reported about its open plans.
+pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError> {
+    for kept in core.plans.open()?.iter().filter(|kept| kept.life.record.node == *node) {
+        take_report(core, &kept.life.record)?;
+    }
+    Ok(())
+}
+
+/// Takes in what is reported about a plan; if nothing is, up to when that is known.
+fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
+    if !matches!(record.stage, Stage::Dispatched | Stage::Applied) {
+        return Ok(None);
+    }
+    let node = core.present(&record.node)?;
+    let Some(report) = node.one::<Actuator>("").known().and_then(|cited| cited.value.report.clone()) else {
+        return Ok(None);
+    };
+    match report.entries.into_iter().find(|entry| entry.plan == record.id) {
+        Some(entry) => {
+            core.plans.happened(&record.id, &reported(entry), now())?;
+            Ok(None)
+        }
+        None => Ok(node.agent.confirmed_at),
+    }
+}
+
+/// Hands an approved plan to its node, if the node's agent is there. What is handed over has been written down first.
+pub(crate) fn dispatch(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
+    let kept = core.plans.get(id)?;
+    let record = &kept.life.record;
+    let agent = core.live.agent(&record.node);
+    let (Stage::Approved, Some(agent)) = (record.stage, agent) else { return Ok(kept) };
+    let kept = core.plans.happened(id, &Event::Dispatched, now())?;
+    if agent.act(act(&kept)) {
+        info!(node = %kept.life.record.node, plan = %id, "handed a plan to the node");
+        return Ok(kept);
+    }
+    warn!(node = %kept.life.record.node, plan = %id, "the agent's stream takes nothing more; tried again");
+    core.plans.happened(id, &Event::NotSent, now())
+}
+
+fn act(kept: &Kept) -> v1::Act {
+    let approvals =
+        kept.life.record.approvals.iter().map(|given| v1::Approval {
+            key: given.approval.key.to_string(),
+            signature: given.approval.signature.clone(),
+        });
+    v1::Act { plan: kept.bytes.as_slice().to_vec(), approvals: approvals.collect() }
+}
+
+/// What an agent says of handing a plan to its actuator.
+pub(crate) fn handed(core: &Core, node: &NodeName, message: v1::Handed) -> Result<(), Status> {
+    if message.failed.is_empty() {
+        return Ok(());
+    }
+    let id = own(core, node, &message.plan_id)?.life.record.id;
+    core.plans.happened(&id, &Event::NotHanded { because: shown(&message.failed) }, now())?;
+    Ok(())
+}
+
+/// The plan of this id, if it is for this node.
+fn own(core: &Core, node: &NodeName, id: &str) -> Result<Kept, Status> {
+    let id: PlanId = id.parse().map_err(|_| Status::invalid_argument("no id of a plan"))?;
+    let kept = core.plans.get(&id)?;
+    if kept.life.record.node == *node {
+        Ok(kept)
+    } else {
+        Err(Status::permission_denied(format!("plan {id} is not for {node}")))
+    }
+}
+
+/// Looks from outside until the plan's goal is met or its node's time is nearly over. That the caller was reached over a
+/// connection made after the act is half of the proof already.
+pub(crate) async fn prove(
+    core: &Arc<Core>,
+    node: NodeName,
+    request: v1::ProveRequest,
+) -> Result<v1::ProveReply, Status> {
+    let begun = Instant::now();
+    let kept = blocking({
+        let (core, id) = (Arc::clone(core), request.plan_id);
+        move || own(&core, &node, &id)
+    })
+    .await?;
+    let record = kept.life.record;
+    if !matches!(record.stage, Stage::Dispatched | Stage::Applied) {
+        let stage = controller_remedy::lifecycle::word(record.stage);
+        return Err(Status::failed_precondition(format!("plan {} is {stage}", record.id)));
+    }
+    let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
+    let window = Duration::from_secs(u64::from(plan.confirm_within_s));
+    let left = Duration::from_millis(request.left_ms).min(window).saturating_sub(MARGIN);
+    let (keep, because) = look(core, &plan, begun + left).await?;
+    info!(plan = %record.id, keep, %because, "looked at a plan from outside");
+    let core = Arc::clone(core);
+    let event = Event::Looked { keep, because: because.clone() };
+    let kept = blocking(move || core.plans.happened(&record.id, &event, now())).await?;
+    Ok(v1::ProveReply { keep: kept.life.proven == Some(true), because })
+}
+
+async fn look(core: &Arc<Core>, plan: &Plan, deadline: Instant) -> Result<(bool, String), Status> {
+    let outside = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    loop {
+        let asked_at = now();
+        let request = v1::DiagnoseRequest {
+            endpoints: vec![plan.goal.endpoint.clone()],
+            refresh_ms: REFRESH_MS,
+            ..v1::DiagnoseRequest::default()
+        };
+        let (seen, is_last) = tokio::select! {
+            seen = diagnosis::once(core, request, outside) => (Some(seen?), Instant::now() + LOOK_AGAIN >= deadline),
+            () = sleep_until(deadline) => (None, true),
+            () = core.stopping.cancelled() => return Err(Status::unavailable("the controller is stopping")),
+        };
+        let Some(seen) = seen else {
+            return Ok((false, "the node's time was over before it could be told".to_owned()));
+        };
+        let answers = seen.verdict.cause.as_str() == "healthy";
+        if is_met(&plan.goal.cause, &seen) && (answers || is_fresh(core, &plan.node, asked_at)) {
+            return Ok((true, said(&seen)));
+        }
+        if is_last {
+            return Ok((false, said(&seen)));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Whether what is known of the node is as it was after this moment.
+fn is_fresh(core: &Core, node: &NodeName, since: Timestamp) -> bool {
+    let confirmed = core.live.agent(node).and_then(|agent| agent.state().confirmed_at);
+    confirmed.is_some_and(|confirmed| confirmed >= since)
+}
+
+fn said(seen: &Diagnosis) -> String {
+    shown(&seen.verdict.sentence)
+}

@@ -1,0 +1,277 @@
+//! Plans and what becomes of them, over the store. Blocking.
+//!
+//! Partition `plans`: `plan/ID` holds the exact bytes and the life of a plan; `open/ID` is there for as long as it has not ended.
+//! Every step of a life is written to the audit log first; where that fails, the step is not made.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common_model::Timestamp;
+use common_model::text::printable_line;
+use common_plan::{Entry, Plan, PlanBytes, PlanId, Record, Stage, State};
+use controller_remedy::lifecycle::{self, Event, Impossible, Life};
+use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::audit::{Audit, AuditError, Note};
+use crate::evidence_log::EvidenceLogError;
+
+const PARTITION: &str = "plans";
+/// Ended plans shown, the newest first.
+const MAX_SHOWN: usize = 500;
+/// Characters kept of what a node or person says.
+const MAX_BECAUSE: usize = 500;
+
+/// A plan as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// Its exact bytes.
+    pub(crate) bytes: PlanBytes,
+    /// How it stands.
+    pub(crate) life: Life,
+}
+
+/// Why something was not done to a plan.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// There is none.
+    #[error("there is no plan {0}: `dialtone plans` lists them")]
+    Unknown(PlanId),
+    /// It cannot be done to it now.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    /// The signature is not over these bytes.
+    #[error("the signature is not one over exactly this plan")]
+    Signature,
+    /// Not written down, so not done.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is known of a node cannot be read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceLogError),
+    /// What is kept is not what was put there.
+    #[error("an entry of the plans cannot be written or read")]
+    Entry(#[from] serde_json::Error),
+}
+
+/// All plans.
+pub(crate) struct Plans {
+    store: Arc<dyn Store>,
+    audit: Arc<Audit>,
+    // A step is read, judged, audited and written by one at a time.
+    writing: Mutex<()>,
+    changed: watch::Sender<u64>,
+}
+
+impl Plans {
+    /// Over this store and audit log.
+    pub(crate) fn new(store: Arc<dyn Store>, audit: Arc<Audit>) -> Self {
+        Self { store, audit, writing: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+
+    /// Changes with every step of any plan.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// One plan.
+    pub(crate) fn get(&self, id: &PlanId) -> Result<Kept, PlanError> {
+        Ok(self.versioned(id)?.0)
+    }
+
+    /// The plans that have not ended, newest first.
+    pub(crate) fn open(&self) -> Result<Vec<Kept>, PlanError> {
+        let rows = scan_prefix(&*self.store, PARTITION, "open/", Order::Ascending, usize::MAX)?;
+        let ids = rows.iter().filter_map(|(key, _)| key.strip_prefix("open/")?.parse().ok());
+        let mut plans = ids.map(|id| self.get(&id)).collect::<Result<Vec<_>, _>>()?;
+        newest_first(&mut plans);
+        Ok(plans)
+    }
+
+    /// The newest plans, ended ones too.
+    pub(crate) fn all(&self) -> Result<Vec<Kept>, PlanError> {
+        let rows = scan_prefix(&*self.store, PARTITION, "plan/", Order::Ascending, usize::MAX)?;
+        let kept = |value: &[u8]| serde_json::from_slice(value);
+        let mut plans = rows.iter().map(|(_, stored)| kept(&stored.value)).collect::<Result<Vec<Kept>, _>>()?;
+        newest_first(&mut plans);
+        plans.truncate(MAX_SHOWN);
+        Ok(plans)
+    }
+
+    /// The open plan that does the same on the same boot of the same node, if there is one; else, if `new` allows it, this one
+    /// is taken in.
+    pub(crate) fn propose(
+        &self,
+        plan: &Plan,
+        needed: u8,
+        title: &str,
+        new: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<PlanId>, PlanError> {
+        let _writing = self.lock();
+        for kept in self.open()? {
+            let same = kept.bytes.decode().is_ok_and(|open| {
+                (open.node, open.session, open.epoch, open.step)
+                    == (plan.node.clone(), plan.session.clone(), plan.epoch, plan.step.clone())
+            });
+            // One that ends in a moment is of no use to who is to read and sign it.
+            if same && kept.life.record.expires_at > now.plus_millis(60_000) {
+                return Ok(Some(kept.life.record.id));
+            }
+        }
+        let (Some(for_whom), Ok(bytes)) = (new, plan.encode()) else { return Ok(None) };
+        let id = bytes.id();
+        let record = Record {
+            id: id.clone(),
+            node: plan.node.clone(),
+            action: plan.step.action(),
+            title: printable_line(title),
+            goal: plan.goal.clone(),
+            made_at: plan.made_at,
+            expires_at: plan.expires_at,
+            needed,
+            approvals: Vec::new(),
+            stage: Stage::Proposed,
+            history: Vec::new(),
+            reverted_by: None,
+        };
+        let kept = Kept { bytes, life: Life::new(record) };
+        let detail = format!("for {for_whom}: {title}; bytes sha256:{}", kept.bytes.digest());
+        self.audit.append(&note("controller", "plan-proposed", &id, detail), now)?;
+        self.store.commit(PARTITION, &put(&kept, None)?)?;
+        self.tell();
+        Ok(Some(id))
+    }
+
+    /// Takes in an event; the plan as it then is. Events that change nothing write nothing.
+    pub(crate) fn happened(&self, id: &PlanId, event: &Event, now: Timestamp) -> Result<Kept, PlanError> {
+        let _writing = self.lock();
+        let (mut kept, version) = self.versioned(id)?;
+        if let Event::Approved { operator, approval } = event
+            && !approval.holds_for(&kept.bytes)
+        {
+            let detail = format!("the signature by key {} does not hold", approval.key);
+            self.audit.append(&note(&format!("operator {operator}"), "approval-refused", id, detail), now)?;
+            return Err(PlanError::Signature);
+        }
+        let life = match kept.life.after(event, now) {
+            Ok(Some(life)) => life,
+            Ok(None) => return Ok(kept),
+            Err(impossible) => {
+                if let Event::Approved { operator, .. } | Event::Rejected { operator, .. } = event {
+                    let note = note(&format!("operator {operator}"), "refused", id, impossible.to_string());
+                    self.audit.append(&note, now)?;
+                }
+                return Err(impossible.into());
+            }
+        };
+        self.audit.append(&of_step(&life.record, event), now)?;
+        kept.life = life;
+        self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
+        self.tell();
+        Ok(kept)
+    }
+
+    /// Notes which plan takes this one back.
+    pub(crate) fn reverted_by(&self, id: &PlanId, by: &PlanId, who: &str, now: Timestamp) -> Result<(), PlanError> {
+        let _writing = self.lock();
+        let (mut kept, version) = self.versioned(id)?;
+        self.audit.append(&note(who, "revert-proposed", id, format!("by plan {by}")), now)?;
+        kept.life.record.reverted_by = Some(by.clone());
+        self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
+        self.tell();
+        Ok(())
+    }
+
+    fn versioned(&self, id: &PlanId) -> Result<(Kept, u64), PlanError> {
+        let stored = self.store.get(PARTITION, &format!("plan/{id}"))?;
+        let stored = stored.ok_or_else(|| PlanError::Unknown(id.clone()))?;
+        Ok((serde_json::from_slice(&stored.value)?, stored.version))
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a node says of a plan, fit to be kept and shown.
+pub(crate) fn reported(entry: Entry) -> Event {
+    let because = entry.because.map(|text| shown(&text));
+    Event::Reported(Entry { because, ..entry })
+}
+
+/// Text of a node or person, fit to be kept and shown.
+pub(crate) fn shown(text: &str) -> String {
+    printable_line(text).chars().take(MAX_BECAUSE).collect()
+}
+
+fn put(kept: &Kept, version: Option<u64>) -> Result<Batch, serde_json::Error> {
+    let record = &kept.life.record;
+    let (plan, open) = (format!("plan/{}", record.id), format!("open/{}", record.id));
+    let batch = Batch::default().expect(&plan, version).put(plan, serde_json::to_vec(kept)?);
+    Ok(if record.stage.is_final() { batch.delete(open) } else { batch.put(open, Vec::new()) })
+}
+
+fn newest_first(plans: &mut [Kept]) {
+    plans.sort_by(|a, b| {
+        let key = |kept: &Kept| (kept.life.record.made_at, kept.life.record.id.clone());
+        key(b).cmp(&key(a))
+    });
+}
+
+fn note(actor: &str, event: &'static str, id: &PlanId, detail: String) -> Note {
+    Note { actor: actor.to_owned(), event, plan: Some(id.clone()), detail }
+}
+
+/// The entry for the last step of a life.
+fn of_step(record: &Record, event: &Event) -> Note {
+    let last = record.history.last();
+    let because = last.and_then(|step| step.because.clone()).unwrap_or_default();
+    let (word, detail) = match event {
+        Event::Approved { approval, .. } => {
+            ("plan-approved", format!("{because}; key {}, signature {}", approval.key, approval.signature))
+        }
+        Event::Rejected { .. } => ("plan-rejected", because),
+        Event::Looked { .. } => ("plan-looked-at", because),
+        Event::Reported(entry) => ("plan-reported", format!("{}: {because}", state_word(entry.state))),
+        Event::Dispatched | Event::NotSent | Event::NotHanded { .. } | Event::Tick { .. } => {
+            (step_word(record.stage), because)
+        }
+    };
+    note(
+        last.map_or("controller", |step| step.who.as_str()),
+        word,
+        &record.id,
+        format!("{}: {detail}", lifecycle::word(record.stage)),
+    )
+}
+
+fn step_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Dispatched => "plan-dispatched",
+        Stage::Expired => "plan-expired",
+        Stage::Failed => "plan-failed",
+        _ => "plan-not-sent",
+    }
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Refused => "refused",
+        State::Prepared => "prepared",
+        State::Armed => "armed",
+        State::Applied => "applied",
+        State::Confirmed => "confirmed",
+        State::Persisted => "persisted",
+        State::Reverted => "reverted",
+        State::Conflict => "conflict",
+        State::Failed => "failed",
+    }
+}
