@@ -133,7 +133,7 @@ impl EngineView {
         let by_id = unit.and_then(|unit| unit.invocation.as_deref()).filter(|_| !superseded);
         let by_id = by_id.filter(|_| self.journal.iter().any(|line| line.value.invocation.is_some()));
         let lines: Vec<&Cited<JournalLine>> = match (by_id, unit) {
-            (Some(id), _) => self.journal.iter().filter(|line| line.value.invocation.as_deref() == Some(id)).collect(),
+            (Some(id), _) => self.lines_of(id),
             (None, Some(unit)) if !superseded && !may_be_of(unit, self.newest_ended()) => Vec::new(),
             (None, _) => self.newest_ended().iter().collect(),
         };
@@ -149,6 +149,17 @@ impl EngineView {
             (unit, _) => unit.map(|unit| unit.plus_millis(999)),
         };
         LastRun { lines, began: by_unit.max(by_journal), superseded }
+    }
+
+    /// The lines of the unit's newest run. journald does not name the run of a process that has ended when its lines come in:
+    /// those are of it where they are later than its first.
+    fn lines_of(&self, id: &str) -> Vec<&Cited<JournalLine>> {
+        let is_named = |line: &Cited<JournalLine>| line.value.invocation.as_deref() == Some(id);
+        let Some(first) = self.journal.iter().find(|line| is_named(line)).map(|line| line.value.at) else {
+            return Vec::new();
+        };
+        let is_later = |line: &Cited<JournalLine>| line.value.invocation.is_none() && line.value.at >= first;
+        self.journal.iter().filter(|line| is_named(line) || is_later(line)).collect()
     }
 
     /// The unit's journal lines of the newest start that ended, oldest first: from systemd's line that begins it to the last line
