@@ -174,21 +174,26 @@ pub fn recover(places: &Places) -> io::Result<()> {
 
 /// The one way back. Does nothing to a plan that has ended.
 fn undo(ledger: &Ledger<'_>, journal: &mut Journal, why: &str) -> io::Result<()> {
-    let state = match journal.entry.state {
+    let (state, because) = match journal.entry.state {
         State::Prepared => (State::Failed, format!("{why}; nothing had been changed")),
         State::Armed | State::Applied | State::Confirmed => {
             point("undoing");
-            let (plan, before) = ledger.before(&journal.entry.plan)?;
-            match (steps::undo(&plan.step, &before, &journal.entry.plan, ledger.places()), &plan.step) {
-                (Ok(()), Step::Service(service)) if service.verb == Verb::Restart => {
-                    (State::Failed, format!("{why}; a restart cannot be undone"))
-                }
-                (Ok(()), _) => (State::Reverted, why.to_owned()),
-                (Err(left), _) => (State::Conflict, format!("{why}; {left}")),
+            match take_back(ledger, &journal.entry.plan) {
+                Ok(true) => (State::Reverted, why.to_owned()),
+                Ok(false) => (State::Failed, format!("{why}; a restart cannot be undone")),
+                Err(left) => (State::Conflict, format!("{why}; {left}")),
             }
         }
         _ => return Ok(()),
     };
     point("undone");
-    ledger.transition(journal, state.0, Some(state.1))
+    ledger.transition(journal, state, Some(because))
+}
+
+/// Whether the node is as it was; the error is what is left.
+fn take_back(ledger: &Ledger<'_>, id: &PlanId) -> Result<bool, String> {
+    let known = ledger.before(id);
+    let (plan, before) = known.map_err(|error| format!("what was there before cannot be read: {error}"))?;
+    steps::undo(&plan.step, &before, id, ledger.places())?;
+    Ok(!matches!(plan.step, Step::Service(service) if service.verb == Verb::Restart))
 }

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common_plan::PlanId;
 use common_plan::wire::{MAX_LINE, Reply, Request};
@@ -16,6 +17,8 @@ use crate::{files, guard, tell};
 
 /// Connections at a time; more are closed.
 const CONNECTIONS: usize = 8;
+/// How long a connection may be silent: longer than any plan waits for its confirmation.
+const PATIENCE: Duration = Duration::from_secs(1000);
 /// The user the agent runs as.
 const AGENT: &str = "dialtone-agent";
 
@@ -40,7 +43,7 @@ pub fn serve(places: &Places, listener: &UnixListener) -> io::Result<()> {
     let open = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
         let stream = stream?;
-        if !may_ask(places, &stream)? || open.load(Ordering::Relaxed) >= CONNECTIONS {
+        if !may_ask(places, &stream).unwrap_or(false) || open.load(Ordering::Relaxed) >= CONNECTIONS {
             continue;
         }
         let (places, open) = (places.clone(), Arc::clone(&open));
@@ -69,6 +72,7 @@ fn agent(places: &Places) -> io::Result<Option<u32>> {
 }
 
 fn converse(places: &Places, stream: &UnixStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut input = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
@@ -76,15 +80,17 @@ fn converse(places: &Places, stream: &UnixStream) -> io::Result<()> {
         if line.is_empty() {
             return Ok(());
         }
-        let reply = match serde_json::from_slice(&line) {
-            Ok(request) => answer(places, request),
-            Err(error) => refused("request", &error.to_string()),
+        let Ok(request) = serde_json::from_slice(&line) else {
+            return say(stream, &refused("request", "this is no request"));
         };
-        let mut text = serde_json::to_vec(&reply)?;
-        text.push(b'\n');
-        let mut output = stream;
-        output.write_all(&text)?;
+        say(stream, &answer(places, request))?;
     }
+}
+
+fn say(mut stream: &UnixStream, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    stream.write_all(&line)
 }
 
 fn answer(places: &Places, request: Request) -> Reply {

@@ -120,3 +120,6 @@ fn put(path: &str, content: &str, places: &Places) -> Result<(), String> {
     let put = files::make_dir(folder, 0o755).and_then(|()| files::write(&target, content.as_bytes(), 0o644));
     put.map_err(|error| format!("{path}: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

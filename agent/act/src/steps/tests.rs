@@ -1,0 +1,198 @@
+//! Every step on a host in a directory: what it needs, what it does, and that undoing leaves what was there, however far it came.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use common_plan::{Limit, LimitValue, Service, Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb};
+use tempfile::TempDir;
+
+use super::*;
+
+const CONF: &str = "/etc/sysctl.d/60-elasticsearch.conf";
+
+struct Host {
+    _root: TempDir,
+    places: Places,
+}
+
+impl Host {
+    fn new(unit: &str) -> Self {
+        let root = TempDir::new().unwrap();
+        let host = Self { places: Places::below(root.path().to_owned()), _root: root };
+        host.write("/proc/sys/vm/max_map_count", "65530\n");
+        host.write("/usr/bin/state", unit);
+        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/systemctl_for_tests");
+        symlink(stand_in, host.places.at("/usr/bin/systemctl")).unwrap();
+        host
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        fs::create_dir_all(self.places.at(path).parent().unwrap()).unwrap();
+        fs::write(self.places.at(path), content).unwrap();
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.places.at(path)).ok()
+    }
+
+    /// Everything that a step may change.
+    fn state(&self) -> Vec<Option<String>> {
+        let drop_ins = ["/etc/systemd/system/es.service.d/60-dialtone.conf", TRIAL];
+        ["/proc/sys/vm/max_map_count", CONF].into_iter().chain(drop_ins).map(|path| self.read(path)).collect()
+    }
+
+    /// What systemctl was asked to change.
+    fn jobs(&self) -> Vec<String> {
+        let calls = self.read("/usr/bin/calls").unwrap_or_default();
+        calls.lines().filter(|call| !call.starts_with("show")).map(str::to_owned).collect()
+    }
+
+    fn observe(&self, step: &Step) -> Result<Before, Refusal> {
+        observe(step, &id(), &self.places)
+    }
+
+    fn apply(&self, step: &Step, before: &Before) {
+        apply(step, before, &id(), &self.places).unwrap();
+    }
+
+    fn persist(&self, step: &Step, before: &Before) {
+        persist(step, before, &self.places).unwrap();
+    }
+
+    fn undo(&self, step: &Step, before: &Before) -> Result<(), String> {
+        undo(step, before, &id(), &self.places)
+    }
+}
+
+const TRIAL: &str = "/run/systemd/system/es.service.d/61-dialtone-trial.conf";
+
+fn id() -> PlanId {
+    "0123456789abcdef".parse().unwrap()
+}
+
+fn sysctl(from: Option<&str>, start: bool) -> Step {
+    Step::SysctlSet(SysctlSet {
+        key: Sysctl::MaxMapCount,
+        from: 65530,
+        to: 262_144,
+        persist: Some(SysctlFile {
+            name: Some("60-elasticsearch.conf".parse().unwrap()),
+            from: from.map(str::to_owned),
+        }),
+        start: start.then(|| "es.service".parse().unwrap()),
+    })
+}
+
+fn limit() -> Step {
+    Step::UnitLimit(UnitLimit {
+        unit: "es.service".parse().unwrap(),
+        limits: [(Limit::Memlock, LimitValue::Infinity)].into(),
+        from: None,
+        start: Some("es.service".parse().unwrap()),
+    })
+}
+
+/// However far a step came, undoing it brings back what was there, and undoing it again changes nothing.
+#[test]
+fn undoing_brings_back_what_was_there_from_wherever_it_stopped() {
+    for step in [sysctl(Some("65530"), false), sysctl(Some("65530"), true), limit()] {
+        for stage in 0..3 {
+            let host = Host::new("failed");
+            host.write(CONF, "# ours\nvm.max_map_count=65530\n");
+            let old = host.state();
+            let before = host.observe(&step).unwrap();
+            if stage > 0 {
+                host.apply(&step, &before);
+                assert_ne!(host.state(), old);
+            }
+            if stage > 1 {
+                host.persist(&step, &before);
+            }
+            for _ in 0..2 {
+                host.undo(&step, &before).unwrap();
+                assert_eq!(host.state(), old, "{step:?} stopped after {stage}");
+                let unit = host.read("/usr/bin/state").unwrap();
+                assert!(matches!(unit.trim(), "failed" | "inactive") || step.starts().is_none(), "{unit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_lasts_in_its_file_and_starts_what_failed_for_want_of_it() {
+    let (host, step) = (Host::new("failed"), sysctl(None, true));
+    let before = host.observe(&step).unwrap();
+    host.apply(&step, &before);
+    assert_eq!(host.read("/proc/sys/vm/max_map_count").unwrap(), "262144\n");
+    assert_eq!(host.read(CONF), None, "nothing lasts before it is confirmed");
+    assert_eq!(host.jobs(), ["start --no-block -- es.service"]);
+    host.persist(&step, &before);
+    assert_eq!(host.read(CONF).unwrap(), "vm.max_map_count = 262144\n");
+}
+
+#[test]
+fn a_unit_that_runs_is_neither_started_nor_stopped() {
+    let (host, step) = (Host::new("active"), sysctl(None, true));
+    let before = host.observe(&step).unwrap();
+    host.apply(&step, &before);
+    host.undo(&step, &before).unwrap();
+    assert_eq!(host.jobs(), [""; 0]);
+}
+
+#[test]
+fn what_is_not_as_the_plan_says_refuses_it() {
+    let host = Host::new("active");
+    assert!(matches!(host.observe(&sysctl(Some("65530"), false)), Err(Refusal::Changed(_))), "no such line");
+    host.write(CONF, "vm.max_map_count = 1\n");
+    assert!(matches!(host.observe(&sysctl(None, false)), Err(Refusal::Changed(_))), "such a line");
+    host.write("/proc/sys/vm/max_map_count", "65531\n");
+    assert!(matches!(host.observe(&sysctl(Some("1"), false)), Err(Refusal::Changed(_))), "another value");
+    host.write(TRIAL, "");
+    assert!(matches!(host.observe(&limit()), Err(Refusal::Changed(_))), "a trial of somebody else");
+    let start = Step::Service(Service {
+        unit: "es.service".parse().unwrap(),
+        verb: Verb::Start,
+        from: "failed".parse().unwrap(),
+    });
+    assert!(matches!(host.observe(&start), Err(Refusal::Changed(_))), "it runs");
+    fs::remove_file(host.places.at(CONF)).unwrap();
+    symlink("/etc/passwd", host.places.at(CONF)).unwrap();
+    host.write("/proc/sys/vm/max_map_count", "65530\n");
+    assert!(matches!(host.observe(&sysctl(None, false)), Err(Refusal::Impossible(_))), "a link");
+}
+
+#[test]
+fn what_somebody_else_made_of_a_file_stays() {
+    let (host, step) = (Host::new("active"), sysctl(None, false));
+    let before = host.observe(&step).unwrap();
+    host.apply(&step, &before);
+    host.write(CONF, "theirs\n");
+    assert!(persist(&step, &before, &host.places).unwrap_err().contains("changed by somebody else"));
+    assert!(host.undo(&step, &before).unwrap_err().contains(CONF));
+    assert_eq!(host.read(CONF).unwrap(), "theirs\n");
+    assert_eq!(host.read("/proc/sys/vm/max_map_count").unwrap(), "65530\n", "the rest is undone all the same");
+}
+
+#[test]
+fn limits_are_tried_below_run_and_last_below_etc() {
+    let (host, step) = (Host::new("failed"), limit());
+    let before = host.observe(&step).unwrap();
+    host.apply(&step, &before);
+    let content = "# Written by Dialtone.\n[Service]\nLimitMEMLOCK=infinity\n";
+    assert_eq!(host.state()[2..], [None, Some(content.to_owned())]);
+    host.persist(&step, &before);
+    assert_eq!(host.state()[2..], [Some(content.to_owned()), None]);
+    assert_eq!(host.jobs(), ["daemon-reload", "start --no-block -- es.service", "daemon-reload"]);
+}
+
+#[test]
+fn a_restart_is_a_restart() {
+    let host = Host::new("active");
+    let unit = "es.service".parse().unwrap();
+    let step = Step::Service(Service { unit, verb: Verb::Restart, from: "active".parse().unwrap() });
+    let before = host.observe(&step).unwrap();
+    host.apply(&step, &before);
+    host.undo(&step, &before).unwrap();
+    assert_eq!(host.jobs(), ["restart --no-block -- es.service"]);
+}
