@@ -137,8 +137,9 @@ async fn with_plans(
     (mut diagnosis, picture): (Diagnosis, Picture),
     proposer: Option<String>,
 ) -> Result<Diagnosis, Status> {
-    // What only the caller's own machine can reach cannot be proven from here.
-    if picture.endpoint.is_loopback() {
+    // What only the caller's own machine can reach cannot be proven from here, unless this is that machine.
+    let is_here = |node| core.live.agent(node).is_some_and(|agent| agent.remote.is_loopback());
+    if picture.endpoint.is_loopback() && !picture.here.as_ref().is_some_and(is_here) {
         return Ok(diagnosis);
     }
     let core = Arc::clone(core);

@@ -1,6 +1,6 @@
 //! Carrying plans to their nodes, learning how they fared, and looking from outside whether they worked.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +134,7 @@ fn own(core: &Core, node: &NodeName, id: &str) -> Result<Kept, Status> {
 pub(crate) async fn prove(
     core: &Arc<Core>,
     node: NodeName,
+    from: IpAddr,
     request: v1::ProveRequest,
 ) -> Result<v1::ProveReply, Status> {
     let begun = Instant::now();
@@ -150,7 +151,7 @@ pub(crate) async fn prove(
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
     let window = Duration::from_secs(u64::from(plan.confirm_within_s));
     let left = Duration::from_millis(request.left_ms).min(window).saturating_sub(MARGIN);
-    let (keep, because) = look(core, &plan, begun + left).await?;
+    let (keep, because) = look(core, &plan, from, begun + left).await?;
     info!(plan = %record.id, keep, %because, "looked at a plan from outside");
     let core = Arc::clone(core);
     let event = Event::Looked { keep, because: because.clone() };
@@ -158,8 +159,7 @@ pub(crate) async fn prove(
     Ok(v1::ProveReply { keep: kept.life.proven == Some(true), because })
 }
 
-async fn look(core: &Arc<Core>, plan: &Plan, deadline: Instant) -> Result<(bool, String), Status> {
-    let outside = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+async fn look(core: &Arc<Core>, plan: &Plan, node: IpAddr, deadline: Instant) -> Result<(bool, String), Status> {
     loop {
         let asked_at = now();
         let request = v1::DiagnoseRequest {
@@ -168,7 +168,7 @@ async fn look(core: &Arc<Core>, plan: &Plan, deadline: Instant) -> Result<(bool,
             ..v1::DiagnoseRequest::default()
         };
         let (seen, is_last) = tokio::select! {
-            seen = diagnosis::once(core, request, outside) => (Some(seen?), Instant::now() + LOOK_AGAIN >= deadline),
+            seen = diagnosis::once(core, request, node) => (Some(seen?), Instant::now() + LOOK_AGAIN >= deadline),
             () = sleep_until(deadline) => (None, true),
             () = core.stopping.cancelled() => return Err(Status::unavailable("the controller is stopping")),
         };

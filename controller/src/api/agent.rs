@@ -46,7 +46,7 @@ impl Agent for AgentApi {
         let node = node.ok_or_else(|| Status::permission_denied("only nodes ask for proof"))?;
         let entry = self.0.live.enter(&peer.peer.serial);
         tokio::select! {
-            proven = dispatch::prove(&self.0, node, request.into_inner()) => proven.map(Response::new),
+            proven = dispatch::prove(&self.0, node, peer.remote.ip().to_canonical(), request.into_inner()) => proven.map(Response::new),
             () = entry.cut.cancelled() => Err(Status::cancelled("the call was cut")),
         }
     }

@@ -6,4 +6,5 @@ mod diagnose;
 mod enrollment;
 mod ingest;
 mod lifetime;
+mod plans;
 mod support;

@@ -8,6 +8,7 @@ use common_tls::dial::{ClientIdentity, channel, enroll_channel};
 use common_tls::keys::NewKey;
 use common_tls::{Credentials, Identity, Pin, Role};
 use controller::{Config, Controller, init};
+use controller_store::{SledStore, Store};
 use proto::v1;
 use proto::v1::agent_client::AgentClient;
 use proto::v1::agent_message::Message as Up;
@@ -43,6 +44,17 @@ impl Lab {
         change(&mut config);
         let pin = init::create_ca(&config).unwrap();
         let controller = Controller::start(config.clone()).await.unwrap();
+        Self { controller, pin, config, directory }
+    }
+
+    /// Over a store that the test has a hand in.
+    pub(crate) async fn start_over(wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let state_dir = directory.path().join("state");
+        let config = Config { listen: "127.0.0.1:0".to_owned(), state_dir, ..Config::default() };
+        let pin = init::create_ca(&config).unwrap();
+        let store = wrap(Arc::new(SledStore::open(&config.store_dir()).unwrap().0));
+        let controller = Controller::start_over(config.clone(), store).await.unwrap();
         Self { controller, pin, config, directory }
     }
 
@@ -155,9 +167,60 @@ impl FakeAgent {
         }
     }
 
+    /// Answers every wish to read again at once, confirms what was sent, and hands on the plans that come down.
+    pub(crate) fn attend(self) -> Attended {
+        let Self { up, mut down, acked_seq } = self;
+        let (plans, acts) = mpsc::channel(16);
+        let answers = up.clone();
+        let attending = tokio::spawn(async move {
+            while let Ok(Some(message)) = down.message().await {
+                let clock_ms = now().0;
+                match message.message.unwrap() {
+                    Down::Refresh(v1::Refresh { request }) => {
+                        let refreshed = Up::Refreshed(v1::Refreshed { request, sent_seq: 0, clock_ms });
+                        drop(answers.send(v1::AgentMessage { message: Some(refreshed) }).await);
+                    }
+                    Down::Act(act) => drop(plans.send(act).await),
+                    Down::Ack(_) | Down::Welcome(_) => {}
+                }
+            }
+        });
+        Attended { up, acts, seq: acked_seq, attending }
+    }
+
     pub(crate) async fn next(&mut self) -> Result<Down, Status> {
         let next = timeout(SOON, self.down.message()).await.expect("nothing came down");
         next?.and_then(|message| message.message).ok_or_else(|| Status::ok("the stream ended"))
+    }
+}
+
+/// An agent that looks after itself.
+pub(crate) struct Attended {
+    up: mpsc::Sender<v1::AgentMessage>,
+    pub(crate) acts: mpsc::Receiver<v1::Act>,
+    seq: u64,
+    attending: tokio::task::JoinHandle<()>,
+}
+
+impl Attended {
+    pub(crate) async fn say(&self, message: Up) {
+        self.up.send(v1::AgentMessage { message: Some(message) }).await.unwrap();
+    }
+
+    /// Sends evidence as its own.
+    pub(crate) async fn tell(&mut self, evidence: &[Envelope]) {
+        let mut envelopes = Vec::new();
+        for envelope in evidence {
+            self.seq += 1;
+            envelopes.push(Envelope { incarnation: LIFE, seq: self.seq, ..envelope.clone() }.into());
+        }
+        self.say(Up::Batch(v1::EvidenceBatch { envelopes })).await;
+        self.say(Up::Heartbeat(v1::Heartbeat { clock_ms: now().0, sent_seq: self.seq, dropped: 0 })).await;
+    }
+
+    /// Hangs up.
+    pub(crate) fn leave(self) {
+        self.attending.abort();
     }
 }
 
