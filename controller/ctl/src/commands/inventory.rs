@@ -26,9 +26,7 @@ pub(crate) async fn nodes(session: &mut Session, output: &Output, progress: &Pro
     // Probing has the agents read their sources again, so that the list that is asked for afterwards is of now.
     settle(session, progress).await?;
     let reached = reach(session, progress, None).await?;
-    let reply = session.client.list_nodes(v1::ListNodesRequest {}).await;
-    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
-    let summaries: Vec<NodeSummary> = all(&reply.nodes_json)?;
+    let summaries = summaries(session).await?;
     let reports: Vec<NodeReport> = summaries.into_iter().map(|summary| report(summary, &reached, Vec::new())).collect();
     progress.clear();
     output.print(&reports, |terminal| render::nodes::table(&reports, terminal))?;
@@ -53,7 +51,15 @@ pub(crate) async fn node(
     Ok(Exit::Done)
 }
 
-fn report(summary: NodeSummary, reached: &[Reached], evidence: Vec<Citation>) -> NodeReport {
+/// The nodes the controller knows.
+pub(crate) async fn summaries(session: &mut Session) -> Result<Vec<NodeSummary>, Failure> {
+    let reply = session.client.list_nodes(v1::ListNodesRequest {}).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    all(&reply.nodes_json)
+}
+
+/// One of them, with what was probed of its engines.
+pub(crate) fn report(summary: NodeSummary, reached: &[Reached], evidence: Vec<Citation>) -> NodeReport {
     let reachability =
         reached.iter().filter(|reached| reached.is_of(&summary)).map(|reached| reached.reachability.clone()).collect();
     NodeReport { summary, reachability, evidence }
@@ -90,6 +96,6 @@ pub(super) fn one<T: DeserializeOwned>(json: &[u8]) -> Result<T, Failure> {
 }
 
 /// Reads several.
-pub(super) fn all<T: DeserializeOwned>(documents: &[impl AsRef<[u8]>]) -> Result<Vec<T>, Failure> {
+pub(crate) fn all<T: DeserializeOwned>(documents: &[impl AsRef<[u8]>]) -> Result<Vec<T>, Failure> {
     documents.iter().map(|json| one(json.as_ref())).collect()
 }

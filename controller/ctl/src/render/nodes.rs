@@ -42,7 +42,8 @@ pub(crate) fn table(nodes: &[NodeReport], terminal: &Terminal) -> String {
     page.to_text()
 }
 
-fn rows(page: &Page, node: &NodeReport, terminal: &Terminal) -> Vec<[Span; 7]> {
+/// A row for each engine: node, agent, engine, version, state, who gets an answer, what it listens on.
+pub(crate) fn rows(page: &Page, node: &NodeReport, terminal: &Terminal) -> Vec<[Span; 7]> {
     let plain = |text: &str| page.span(text, Style::Plain);
     let (agent, style) = agent(&node.summary, terminal);
     let mut first = [page.span(node.summary.name.as_str(), Style::Strong), page.span(&agent, style)];
