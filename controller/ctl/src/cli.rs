@@ -126,6 +126,8 @@ pub enum Command {
         #[arg(value_name = "ID")]
         id: PlanId,
     },
+    /// Show nodes, plans and changes on one screen, and approve plans there
+    Console,
     /// Make the key you approve plans with, if there is none, and show its public half
     Key,
     /// The log of who did what

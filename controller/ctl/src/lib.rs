@@ -5,6 +5,7 @@ pub mod cli;
 mod approval_key;
 mod commands;
 mod config;
+mod console;
 mod embedded;
 mod exit;
 mod output;
@@ -22,6 +23,7 @@ use clap::error::ErrorKind;
 
 use cli::{Audit, Cli, Command, Global, Operator, Token};
 use commands::{approve, audit, diagnose, generate, identities, inventory, key, login, plans};
+use config::Location;
 pub use exit::{Exit, Failure};
 use output::Output;
 use progress::{Progress, note};
@@ -87,6 +89,14 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Revert { id } => with_session(&global, Controller::Remote, async |session, progress| {
             plans::revert(session, &output, progress, &id).await
         }),
+        Command::Console => {
+            let location = Location::find(global.config.as_deref()).map_err(Failure::usage)?;
+            let key = approval_key::load(&location.approval_key());
+            with_session(&global, Controller::Remote, async |session, progress| {
+                progress.clear();
+                console::console(session, &output, key).await
+            })
+        }
         Command::Key => key::key(&global, &output),
         Command::Audit(Audit::Verify { copy }) => {
             with_session(&global, Controller::Remote, async |session, progress| {

@@ -21,6 +21,11 @@ impl Output {
         Self { format: global.output, color: global.color }
     }
 
+    /// What is known of standard output.
+    pub(crate) fn terminal_of_stdout(&self) -> Terminal {
+        Terminal::of_stdout(self.color)
+    }
+
     /// What is known of standard error, where people are asked and told what happens meanwhile.
     pub(crate) fn terminal_of_stderr(&self) -> Terminal {
         Terminal::of_stderr(self.color)
@@ -33,7 +38,7 @@ impl Output {
         text: impl FnOnce(&Terminal) -> String,
     ) -> Result<(), Failure> {
         let shown = match self.format {
-            Format::Text => text(&Terminal::of_stdout(self.color)),
+            Format::Text => text(&self.terminal_of_stdout()),
             Format::Json => json(result).map_err(Failure::usage)?,
             Format::Yaml => yaml(result).map_err(Failure::usage)?,
         };

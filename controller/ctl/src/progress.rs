@@ -16,6 +16,11 @@ impl Progress {
         Self { width: size.map(|size| usize::from(size.ws_col).max(20)) }
     }
 
+    /// None, where the screen is somebody else's.
+    pub(crate) fn silent() -> Self {
+        Self { width: None }
+    }
+
     /// Replaces the line.
     pub(crate) fn say(&self, text: &str) {
         if let Some(width) = self.width {

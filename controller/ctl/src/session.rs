@@ -68,6 +68,17 @@ impl Session {
         self.embedded.is_some()
     }
 
+    /// The same controller, for another task.
+    pub(crate) fn another(&self) -> Self {
+        let Self { client, plans, address, .. } = self;
+        Self { client: client.clone(), plans: plans.clone(), address: address.clone(), embedded: None }
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// What a failed call means.
     pub(crate) fn failure(&self, status: &Status) -> Failure {
         Failure::call(&self.address, status)

@@ -51,12 +51,15 @@ pub(crate) async fn node(
     Ok(Exit::Done)
 }
 
-async fn summaries(session: &mut Session) -> Result<Vec<NodeSummary>, Failure> {
+/// The nodes the controller knows.
+pub(crate) async fn summaries(session: &mut Session) -> Result<Vec<NodeSummary>, Failure> {
     let reply = session.client.list_nodes(v1::ListNodesRequest {}).await;
-    all(&reply.map_err(|status| session.failure(&status))?.into_inner().nodes_json)
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    all(&reply.nodes_json)
 }
 
-fn report(summary: NodeSummary, reached: &[Reached], evidence: Vec<Citation>) -> NodeReport {
+/// One of them, with what was probed of its engines.
+pub(crate) fn report(summary: NodeSummary, reached: &[Reached], evidence: Vec<Citation>) -> NodeReport {
     let reachability =
         reached.iter().filter(|reached| reached.is_of(&summary)).map(|reached| reached.reachability.clone()).collect();
     NodeReport { summary, reachability, evidence }
@@ -94,6 +97,6 @@ pub(super) fn one<T: DeserializeOwned>(json: &[u8]) -> Result<T, Failure> {
 }
 
 /// Reads several.
-pub(super) fn all<T: DeserializeOwned>(documents: &[impl AsRef<[u8]>]) -> Result<Vec<T>, Failure> {
+pub(crate) fn all<T: DeserializeOwned>(documents: &[impl AsRef<[u8]>]) -> Result<Vec<T>, Failure> {
     documents.iter().map(|json| one(json.as_ref())).collect()
 }

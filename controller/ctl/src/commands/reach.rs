@@ -15,7 +15,8 @@ use crate::report::{Reachability, Seen};
 use crate::session::Session;
 
 /// What was probed, and whose it is.
-pub(super) struct Reached {
+#[derive(Debug, Clone)]
+pub(crate) struct Reached {
     host: String,
     node: Option<String>,
     pub(super) reachability: Reachability,
@@ -33,7 +34,7 @@ impl Reached {
 
 /// Probes the engines of a node, or of all nodes when none is named. Nothing where the controller knows no engine, or more
 /// than it probes at once.
-pub(super) async fn reach(session: &Session, progress: &Progress, node: Option<&str>) -> Result<Vec<Reached>, Failure> {
+pub(crate) async fn reach(session: &Session, progress: &Progress, node: Option<&str>) -> Result<Vec<Reached>, Failure> {
     let endpoints = node.map(str::to_owned).into_iter().collect();
     let request = v1::DiagnoseRequest { endpoints, ..v1::DiagnoseRequest::default() };
     let diagnoses = match ask(session.client.clone(), progress, Asked { request, probe: None }).await {

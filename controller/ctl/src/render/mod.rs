@@ -4,8 +4,8 @@ pub(crate) mod diagnosis;
 pub(crate) mod nodes;
 mod page;
 pub(crate) mod plan;
-mod time;
+pub(crate) mod time;
 pub(crate) mod timeline;
 
-pub(crate) use page::{Page, Style};
+pub(crate) use page::{Page, Span, Style};
 pub(crate) use time::local_and_ago;

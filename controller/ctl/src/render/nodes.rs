@@ -49,7 +49,8 @@ pub(super) fn clock_warning(node: &NodeSummary) -> Option<String> {
     Some(format!("{}: its clock is {difference} the controller's, and dates what happened there", node.name))
 }
 
-fn rows(page: &Page, node: &NodeReport, terminal: &Terminal) -> Vec<[Span; 7]> {
+/// A row for each engine: node, agent, engine, version, state, who gets an answer, what it listens on.
+pub(crate) fn rows(page: &Page, node: &NodeReport, terminal: &Terminal) -> Vec<[Span; 7]> {
     let plain = |text: &str| page.span(text, Style::Plain);
     let (agent, style) = agent(&node.summary, terminal);
     let mut first = [page.span(node.summary.name.as_str(), Style::Strong), page.span(&agent, style)];

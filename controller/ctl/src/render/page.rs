@@ -17,6 +17,7 @@ pub(crate) enum Style {
     Command,
     Added,
     Removed,
+    Marked,
 }
 
 impl Style {
@@ -33,6 +34,7 @@ impl Style {
             Style::Command => "36",
             Style::Added => "32",
             Style::Removed => "31",
+            Style::Marked => "7",
         }
     }
 }
@@ -45,6 +47,15 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// What it says; safe to show.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        self.style
+    }
+
     /// Columns it takes.
     pub(crate) fn width(&self) -> usize {
         self.text.chars().count()
@@ -69,6 +80,36 @@ impl Page {
     pub(crate) fn height(&self) -> usize {
         let rows = |line: &Vec<Span>| line.iter().map(Span::width).sum::<usize>().div_ceil(self.width).max(1);
         self.lines.iter().map(rows).sum()
+    }
+
+    /// How many lines there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The lines, from the top.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &[Span]> {
+        self.lines.iter().map(Vec::as_slice)
+    }
+
+    /// Adds lines of another page: those after the first `skip`, at most `take`.
+    pub(crate) fn append(&mut self, other: Page, skip: usize, take: usize) {
+        self.lines.extend(other.lines.into_iter().skip(skip).take(take));
+    }
+
+    /// Cuts it, or adds empty lines, so that it has this many.
+    pub(crate) fn fill(&mut self, lines: usize) {
+        self.lines.resize(lines, Vec::new());
+    }
+
+    /// Marks a line that begins with a margin: by a sign there, and in reverse.
+    pub(crate) fn mark(&mut self, line: usize) {
+        let sign = self.span("▸ ", Style::Marked);
+        if let Some(spans) = self.lines.get_mut(line) {
+            let text: String = spans.iter().map(Span::text).collect();
+            let rest = text.chars().skip(sign.width()).collect();
+            *spans = vec![sign, Span { text: rest, style: Style::Marked }];
+        }
     }
 
     /// Makes text fit to be shown: one line, nothing a terminal acts on, and plain ASCII where the locale wants it.
@@ -209,6 +250,9 @@ fn to_ascii(text: &str) -> String {
             '≥' => out.push_str(">="),
             '“' | '”' => out.push('"'),
             '‘' | '’' => out.push('\''),
+            '▸' => out.push('>'),
+            '↑' => out.push('^'),
+            '↓' => out.push('v'),
             '●' => out.push('*'),
             '○' => out.push('o'),
             _ => out.push('?'),

@@ -3,12 +3,10 @@
 use common_plan::{Record, Stage};
 
 use super::{sign, stage};
-use crate::render::page::Span;
-use crate::render::time::ago;
-use crate::render::{Page, Style};
+use crate::render::{Page, Span, Style};
 use crate::terminal::Terminal;
 
-const HEADINGS: [&str; 5] = ["PLAN", "NODE", "STATE", "MADE", "WHAT"];
+const HEADINGS: [&str; 4] = ["PLAN", "STATE", "NODE", "WHAT"];
 
 /// Newest first, as the controller lists them. `all` says whether those that have ended were asked for, too.
 pub(crate) fn list(records: &[Record], all: bool, terminal: &Terminal) -> String {
@@ -21,9 +19,9 @@ pub(crate) fn list(records: &[Record], all: bool, terminal: &Terminal) -> String
         page.flow(0, &[page.span(none, Style::Plain)]);
         return page.to_text();
     }
-    let rows: Vec<[Span; 5]> = records.iter().map(|record| row(&page, record, terminal)).collect();
+    let rows: Vec<[Span; 4]> = records.iter().map(|record| row(&page, record)).collect();
     let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
-    let mut widths = [0; 5];
+    let mut widths = [0; 4];
     for row in rows.iter().chain([&headings]) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.width().max(*width);
@@ -35,13 +33,13 @@ pub(crate) fn list(records: &[Record], all: bool, terminal: &Terminal) -> String
     page.to_text()
 }
 
-fn row(page: &Page, record: &Record, terminal: &Terminal) -> [Span; 5] {
+/// One of them: which, how it stands, where, and what it does.
+pub(crate) fn row(page: &Page, record: &Record) -> [Span; 4] {
     let (sign, style) = sign(record.stage);
     [
         page.span(record.id.as_str(), Style::Strong),
-        page.span(record.node.as_str(), Style::Plain),
         page.span(&format!("{sign} {}", state(record)), style),
-        page.span(&ago(record.made_at, terminal.now), Style::Plain),
+        page.span(record.node.as_str(), Style::Plain),
         page.span(&record.title, Style::Plain),
     ]
 }

@@ -9,7 +9,7 @@ use common_model::text::printable_line;
 use common_plan::{Plan, Record, Stage, Transition};
 
 pub(crate) use effect::headline;
-pub(crate) use list::list;
+pub(crate) use list::{list, row};
 
 use self::effect::{Line, effect};
 use super::time::{ago, local, local_and_ago, span};

@@ -147,8 +147,8 @@ fn the_list_says_what_is_missing() {
     two.needed = 2;
     assert_eq!(
         list(&[two], false, &terminal(100)),
-        "PLAN              NODE  STATE               MADE       WHAT\n\
-         b2bc3e5e6fcf6dd7  es-1  ? 0 of 2 approvals  1 min ago  Raise vm.max_map_count to 262144 on es-1\n"
+        "PLAN              STATE               NODE  WHAT\n\
+         b2bc3e5e6fcf6dd7  ? 0 of 2 approvals  es-1  Raise vm.max_map_count to 262144 on es-1\n"
     );
     assert!(list(&[], false, &terminal(80)).contains("--all"));
 }

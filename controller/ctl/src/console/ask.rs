@@ -1,0 +1,121 @@
+//! What the console asks of the controller: tasks that go on until they are aborted, and tell what they hear as events.
+
+use std::time::Duration;
+
+use common_model::Change;
+use common_plan::{Approval, PlanId, Record};
+use proto::v1;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::model::Event;
+use crate::commands::inventory::{all, summaries};
+use crate::commands::reach::reach;
+use crate::exit::Failure;
+use crate::plan::Fetched;
+use crate::progress::Progress;
+use crate::session::Session;
+use crate::terminal::now;
+
+/// Between two looks at what the controller knows.
+const REFRESH: Duration = Duration::from_secs(2);
+/// Between two probes of every engine.
+const PROBE: Duration = Duration::from_secs(20);
+/// Before a broken stream of a plan is asked for again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Changes shown: these many, of the last day.
+const MAX_CHANGES: u32 = 200;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Asks for the lists again and again.
+pub(super) async fn keep_lists(mut session: Session, events: Sender<Event>) {
+    let mut next = every(REFRESH);
+    loop {
+        next.tick().await;
+        match lists(&mut session).await {
+            Ok(lists) => {
+                for event in lists {
+                    tell(&events, event).await;
+                }
+            }
+            Err(failure) => tell(&events, Event::Lost(said(&failure))).await,
+        }
+    }
+}
+
+async fn lists(session: &mut Session) -> Result<[Event; 3], Failure> {
+    let plans = session.plans.list(v1::ListPlansRequest { ended: true }).await;
+    let plans: Vec<Record> = all(&plans.map_err(|status| session.failure(&status))?.into_inner().records_json)?;
+    let since_ms = now().plus_millis(-DAY_MS).0;
+    let request = v1::ListChangesRequest { node: String::new(), since_ms, limit: MAX_CHANGES };
+    let reply = session.client.list_changes(request).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    let mut changes: Vec<Change> = all(&reply.changes_json)?;
+    changes.sort_by_key(|change| std::cmp::Reverse(change.at));
+    let nodes = summaries(session).await?;
+    Ok([Event::Plans(plans), Event::Changes(changes), Event::Nodes(nodes)])
+}
+
+/// Probes every engine again and again. Of a controller that does not answer [`keep_lists`] tells.
+pub(super) async fn keep_probing(session: Session, events: Sender<Event>) {
+    let mut next = every(PROBE);
+    loop {
+        next.tick().await;
+        if let Ok(reached) = reach(&session, &Progress::silent(), None).await {
+            tell(&events, Event::Reached(reached)).await;
+        }
+    }
+}
+
+/// Tells a plan, and every step of its life.
+pub(super) async fn watch(mut session: Session, id: PlanId, events: Sender<Event>) {
+    let mut next = every(RETRY);
+    loop {
+        next.tick().await;
+        match session.plans.watch(v1::PlanRequest { plan_id: id.to_string() }).await {
+            Ok(stream) => {
+                let mut stream = stream.into_inner();
+                while let Ok(Some(reply)) = stream.message().await {
+                    let plan = Fetched::check(&id, reply).map(Box::new).map_err(|error| chain(&error.into()));
+                    tell(&events, Event::Plan(id.clone(), plan)).await;
+                }
+            }
+            Err(status) => {
+                let why = said(&session.failure(&status));
+                tell(&events, Event::Plan(id.clone(), Err(why))).await;
+            }
+        }
+    }
+}
+
+/// Sends a signature.
+pub(super) async fn send(mut session: Session, id: PlanId, signed: Result<Approval, String>, events: Sender<Event>) {
+    let result = match signed {
+        Ok(Approval { key, signature }) => {
+            let approval = Some(v1::Approval { key: key.to_string(), signature });
+            let request = v1::ApproveRequest { plan_id: id.to_string(), approval };
+            session.plans.approve(request).await.map(drop).map_err(|status| said(&session.failure(&status)))
+        }
+        Err(why) => Err(why),
+    };
+    tell(&events, Event::Signed(id, result)).await;
+}
+
+/// The receiver is gone only when the console has ended, and this task with it.
+async fn tell(events: &Sender<Event>, event: Event) {
+    events.send(event).await.ok();
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+fn said(failure: &Failure) -> String {
+    chain(&failure.error)
+}
+
+fn chain(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+}
