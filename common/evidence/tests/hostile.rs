@@ -1,9 +1,10 @@
 //! No parser panics, whatever a node sends, and hiding secrets loses no line.
 
 use common_evidence::collectors::{
-    engine_config::EngineConfig, engine_log::EngineLog, engines::Engines, firewalld::Firewalld, host::Host,
-    interfaces::Interfaces, iptables::Iptables, journal::JournalLine, nftables::Nftables, packages::Packages,
-    processes::Processes, sockets::Sockets, sysctl::Sysctls, sysctl_files::PersistedSysctls, ufw::Ufw, unit::Unit,
+    actuator::Actuator, engine_config::EngineConfig, engine_log::EngineLog, engines::Engines, firewalld::Firewalld,
+    host::Host, interfaces::Interfaces, iptables::Iptables, journal::JournalLine, nftables::Nftables,
+    packages::Packages, policy::NodePolicy, processes::Processes, sockets::Sockets, sysctl::Sysctls,
+    sysctl_files::PersistedSysctls, ufw::Ufw, unit::Unit,
 };
 use common_evidence::{ALL, Evidence, bootstrap, redact, settings};
 use common_model::probe::Product;
@@ -25,6 +26,8 @@ fn parse_all(raw: &[u8], subject: &str) -> Vec<&'static str> {
         settings::log_file(Some(&config), &[], product, subject, Some(subject));
     }
     vec![
+        parse::<Actuator>(raw, subject),
+        parse::<NodePolicy>(raw, subject),
         parse::<EngineConfig>(raw, subject),
         parse::<EngineLog>(raw, subject),
         parse::<Engines>(raw, subject),

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::flow::{Interface, Truth};
 use super::Network;
+use super::flow::{Interface, Truth};
 use super::ruleset::{Family, Table, Tool};
 use crate::collectors::firewalld::Firewalld;
 use crate::collectors::interfaces::{InterfaceAddress, Interfaces};

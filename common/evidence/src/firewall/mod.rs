@@ -11,9 +11,9 @@ mod walk;
 
 use std::net::IpAddr;
 
+pub use common_model::Network;
 pub use firewalls::{Firewalls, Gap, Reads};
 pub use lines::{RuleLine, rules_for_port};
-pub use common_model::Network;
 pub use opening::{Opening, opening};
 pub use path::{decide, forwarded_to};
 
