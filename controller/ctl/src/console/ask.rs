@@ -67,7 +67,7 @@ pub(super) async fn keep_probing(session: Session, events: Sender<Event>) {
     }
 }
 
-/// Tells a plan, and every step of its life.
+/// Tells a plan, and every step of its life until it has ended.
 pub(super) async fn watch(mut session: Session, id: PlanId, events: Sender<Event>) {
     let mut next = every(RETRY);
     loop {
@@ -77,7 +77,11 @@ pub(super) async fn watch(mut session: Session, id: PlanId, events: Sender<Event
                 let mut stream = stream.into_inner();
                 while let Ok(Some(reply)) = stream.message().await {
                     let plan = Fetched::check(&id, reply).map(Box::new).map_err(|error| chain(&error.into()));
+                    let ended = plan.as_ref().is_ok_and(|plan| plan.record.stage.is_final());
                     tell(&events, Event::Plan(id.clone(), plan)).await;
+                    if ended {
+                        return;
+                    }
                 }
             }
             Err(status) => {
