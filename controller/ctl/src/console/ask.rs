@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common_model::Change;
-use common_plan::{Approval, PlanId, Record};
+use common_plan::{Approval, PlanId};
 use proto::v1;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -32,28 +32,32 @@ pub(super) async fn keep_lists(mut session: Session, events: Sender<Event>) {
     let mut next = every(REFRESH);
     loop {
         next.tick().await;
-        match lists(&mut session).await {
-            Ok(lists) => {
-                for event in lists {
-                    tell(&events, event).await;
-                }
-            }
-            Err(failure) => tell(&events, Event::Lost(said(&failure))).await,
+        // One that is not to be had does not keep the others from being shown.
+        let lists = [plans(&mut session).await, nodes(&mut session).await, changes(&mut session).await];
+        for list in lists {
+            tell(&events, list.unwrap_or_else(|failure| Event::Lost(said(&failure)))).await;
         }
     }
 }
 
-async fn lists(session: &mut Session) -> Result<[Event; 3], Failure> {
-    let plans = session.plans.list(v1::ListPlansRequest { ended: true }).await;
-    let plans: Vec<Record> = all(&plans.map_err(|status| session.failure(&status))?.into_inner().records_json)?;
+async fn plans(session: &mut Session) -> Result<Event, Failure> {
+    let reply = session.plans.list(v1::ListPlansRequest { ended: true }).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    all(&reply.records_json).map(Event::Plans)
+}
+
+async fn nodes(session: &mut Session) -> Result<Event, Failure> {
+    summaries(session).await.map(Event::Nodes)
+}
+
+async fn changes(session: &mut Session) -> Result<Event, Failure> {
     let since_ms = now().plus_millis(-DAY_MS).0;
     let request = v1::ListChangesRequest { node: String::new(), since_ms, limit: MAX_CHANGES };
     let reply = session.client.list_changes(request).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
     let mut changes: Vec<Change> = all(&reply.changes_json)?;
     changes.sort_by_key(|change| std::cmp::Reverse(change.at));
-    let nodes = summaries(session).await?;
-    Ok([Event::Plans(plans), Event::Changes(changes), Event::Nodes(nodes)])
+    Ok(Event::Changes(changes))
 }
 
 /// Probes every engine again and again. Of a controller that does not answer [`keep_lists`] tells.

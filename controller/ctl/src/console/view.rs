@@ -1,6 +1,7 @@
 //! How the console looks: a page of exactly as many lines as the screen has.
 
 use common_model::Change;
+use common_plan::Stage;
 
 use super::model::{Heard, Model, Pane};
 use super::update::asks;
@@ -35,7 +36,7 @@ pub(super) fn view(model: &Model) -> Page {
 }
 
 fn head(model: &Model, page: &mut Page) {
-    let waiting = model.plans.iter().filter(|record| record.stage == common_plan::Stage::Proposed).count();
+    let waiting = model.plans.iter().filter(|record| record.stage == Stage::Proposed).count();
     let waits = match waiting {
         0 => "no plan waits".to_owned(),
         1 => "1 plan waits for approval".to_owned(),
@@ -58,17 +59,20 @@ fn head(model: &Model, page: &mut Page) {
 }
 
 fn foot(model: &Model, page: &mut Page) {
-    let keys = match &model.open {
-        None => "↑ ↓ move   Tab next list   Enter open a plan   q quit",
-        Some(_) if asks(model).is_some() => "",
-        Some(_) => "d details   space more   n back",
+    let below = match (open_page(model), &model.open) {
+        (Some(plan), Some(open)) => plan.len().saturating_sub(open.scroll + room(model)),
+        _ => 0,
+    };
+    let more = if below > 0 { format!("   space {below} more lines") } else { String::new() };
+    let (keys, style) = match &model.open {
+        None => ("↑ ↓ move   Tab next list   Enter open a plan   q quit".to_owned(), Style::Dim),
+        Some(_) if asks(model).is_some() => {
+            (format!("Approve this plan with your key?  y yes   n no   d details{more}"), Style::Strong)
+        }
+        Some(_) => (format!("d details   n back{more}"), Style::Dim),
     };
     page.cut(0, model.notice.as_deref().unwrap_or_default(), Style::Warning);
-    if keys.is_empty() {
-        page.cut(0, "Approve this plan with your key?  y yes   n no   d details   space more", Style::Strong);
-    } else {
-        page.cut(0, keys, Style::Dim);
-    }
+    page.cut(0, &keys, style);
 }
 
 /// The open plan as a page, the same as `dialtone approve` shows; none when none is open.
@@ -84,10 +88,9 @@ pub(super) fn open_page(model: &Model) -> Option<Page> {
         Some(Ok(plan)) => {
             let detail = if open.details { Detail::Everything } else { Detail::Usual };
             page = render::plan::page(plan, &model.terminal, detail);
-            if plan.record.stage.is_final() {
-                page.blank();
-                render::plan::outcome(plan, &mut page);
-            } else if let Err(why) = &model.key {
+            if let Err(why) = model.key.as_ref().map_err(|why| why.as_str())
+                && plan.record.stage == Stage::Proposed
+            {
                 page.blank();
                 page.flow(2, &[page.span(&format!("This console cannot approve: {why}"), Style::Warning)]);
             }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common_model::Timestamp;
+use common_model::inventory::NodeSummary;
+use common_model::{Change, Timestamp};
 use common_plan::audit::{AuditEntry, link};
 use common_plan::{
     Approval, Approved, Goal, Plan, PlanBytes, Record, SCHEMA, Stage, Step, Sysctl, SysctlSet, Transition, Why,
@@ -14,13 +15,16 @@ use common_tls::keys::NewKey;
 use common_tls::server::{ServerTls, accept};
 use common_tls::{Credentials, Identity, Role};
 use proto::v1;
+use proto::v1::operator_server::{Operator, OperatorServer};
 use proto::v1::plans_server::{Plans, PlansServer};
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::Iter;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::Home;
+use super::{Home, PATIENCE};
 
 /// What the controller has, and what was asked of it.
 #[derive(Debug)]
@@ -29,19 +33,23 @@ pub(crate) struct World {
     pub(crate) record: Record,
     /// Sent instead of the plan that is asked for.
     pub(crate) lie: Option<(PlanBytes, Record)>,
-    /// How a plan ends once enough have approved it, and why.
-    pub(crate) ending: (Stage, String),
+    /// How a plan ends once enough have approved it, and why; none: that is left to the test.
+    pub(crate) ending: Option<(Stage, String)>,
     /// Signatures that came.
     pub(crate) approvals: Vec<Approval>,
     /// Reasons that were given.
     pub(crate) rejections: Vec<String>,
     pub(crate) audit: Vec<String>,
+    pub(crate) nodes: Vec<NodeSummary>,
+    pub(crate) changes: Vec<Change>,
 }
 
 /// It runs as long as the test's runtime.
 #[derive(Clone)]
 pub(crate) struct Fake {
     pub(crate) world: Arc<Mutex<World>>,
+    /// Told of every step of the plan's life.
+    steps: watch::Sender<()>,
     address: String,
     operator: Credentials,
 }
@@ -129,16 +137,20 @@ impl Fake {
             plan: plan.encode().unwrap(),
             record: record(&plan),
             lie: None,
-            ending: (Stage::Verified, "http://es-1:9200 answers".to_owned()),
+            ending: Some((Stage::Verified, "http://es-1:9200 answers".to_owned())),
             approvals: Vec::new(),
             rejections: Vec::new(),
             audit: audit_log(),
+            nodes: Vec::new(),
+            changes: Vec::new(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let incoming = accept(listener, Arc::new(ServerTls::new(&own).unwrap()));
-        let fake = Self { world: Arc::new(Mutex::new(world)), address, operator };
-        let serving = Server::builder().add_service(PlansServer::new(fake.clone()));
+        let fake = Self { world: Arc::new(Mutex::new(world)), steps: watch::Sender::new(()), address, operator };
+        let serving = Server::builder()
+            .add_service(PlansServer::new(fake.clone()))
+            .add_service(OperatorServer::new(fake.clone()));
         tokio::spawn(serving.serve_with_incoming(incoming.authenticated));
         fake
     }
@@ -172,6 +184,13 @@ impl Fake {
         self.world.lock().unwrap().approvals.clone()
     }
 
+    /// Waits until the plan has ended.
+    pub(crate) async fn ended(&self) {
+        let mut steps = self.steps.subscribe();
+        let ended = steps.wait_for(|()| self.world.lock().unwrap().record.stage.is_final());
+        tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap();
+    }
+
     fn reply(&self, id: &str) -> Result<v1::PlanReply, Status> {
         let world = self.world.lock().unwrap();
         if id != world.record.id.as_str() {
@@ -181,10 +200,14 @@ impl Fake {
         Ok(v1::PlanReply { plan: plan.as_slice().to_vec(), record_json: serde_json::to_vec(record).unwrap() })
     }
 
-    fn advance(&self, stage: Stage, who: &str, because: Option<String>) {
-        let mut world = self.world.lock().unwrap();
-        world.record.stage = stage;
-        world.record.history.push(Transition { stage, at: now(), who: who.to_owned(), because });
+    /// The next step of the plan's life.
+    pub(crate) fn advance(&self, stage: Stage, who: &str, because: Option<String>) {
+        let transition = Transition { stage, at: now(), who: who.to_owned(), because };
+        self.change(|world| {
+            world.record.stage = stage;
+            world.record.history.push(transition);
+        });
+        self.steps.send_replace(());
     }
 }
 
@@ -192,7 +215,7 @@ type Replies<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
 
 #[tonic::async_trait]
 impl Plans for Fake {
-    type WatchStream = Replies<v1::PlanReply>;
+    type WatchStream = ReceiverStream<Result<v1::PlanReply, Status>>;
     type ReadAuditStream = Replies<v1::AuditLine>;
 
     async fn list(&self, _: Request<v1::ListPlansRequest>) -> Result<Response<v1::ListPlansReply>, Status> {
@@ -204,18 +227,22 @@ impl Plans for Fake {
         self.reply(&request.get_ref().plan_id).map(Response::new)
     }
 
-    /// Everything that will have happened, one reply after the other.
     async fn watch(&self, request: Request<v1::PlanRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let id = &request.get_ref().plan_id;
-        let mut replies = vec![self.reply(id)];
-        let (ending, because) = self.world.lock().unwrap().ending.clone();
-        for stage in [Stage::Dispatched, Stage::Applied] {
-            self.advance(stage, "node es-1", None);
-            replies.push(self.reply(id));
-        }
-        self.advance(ending, "controller", Some(because));
-        replies.push(self.reply(id));
-        Ok(Response::new(tokio_stream::iter(replies)))
+        let id = request.into_inner().plan_id;
+        // From before the first look, so that no step is missed.
+        let (fake, mut steps) = (self.clone(), self.steps.subscribe());
+        let (replies, stream) = mpsc::channel(16);
+        tokio::spawn(async move {
+            loop {
+                let ended = fake.world.lock().unwrap().record.stage.is_final();
+                replies.send(fake.reply(&id)).await.ok()?;
+                if ended {
+                    return Some(());
+                }
+                steps.changed().await.ok()?;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn approve(&self, request: Request<v1::ApproveRequest>) -> Result<Response<v1::PlanReply>, Status> {
@@ -231,6 +258,12 @@ impl Plans for Fake {
         };
         if enough {
             self.advance(Stage::Approved, "operator alice", None);
+            let ending = self.world.lock().unwrap().ending.clone();
+            if let Some((ending, because)) = ending {
+                self.advance(Stage::Dispatched, "controller", None);
+                self.advance(Stage::Applied, "node es-1", None);
+                self.advance(ending, "controller", Some(because));
+            }
         }
         self.reply(&plan_id).map(Response::new)
     }
@@ -257,6 +290,56 @@ impl Plans for Fake {
         let lines: Vec<_> = lines.into_iter().skip(from).map(|line| Ok(v1::AuditLine { line })).collect();
         Ok(Response::new(tokio_stream::iter(lines)))
     }
+}
+
+/// Nothing but the lists; nothing can be probed.
+#[tonic::async_trait]
+impl Operator for Fake {
+    type DiagnoseStream = Replies<v1::DiagnoseReply>;
+
+    async fn diagnose(
+        &self,
+        _: Request<Streaming<v1::DiagnoseQuestion>>,
+    ) -> Result<Response<Self::DiagnoseStream>, Status> {
+        Err(Status::not_found("no engine is known"))
+    }
+
+    async fn list_nodes(&self, _: Request<v1::ListNodesRequest>) -> Result<Response<v1::ListNodesReply>, Status> {
+        let nodes_json = json(&self.world.lock().unwrap().nodes);
+        Ok(Response::new(v1::ListNodesReply { nodes_json }))
+    }
+
+    async fn list_changes(&self, _: Request<v1::ListChangesRequest>) -> Result<Response<v1::ListChangesReply>, Status> {
+        let changes_json = json(&self.world.lock().unwrap().changes);
+        Ok(Response::new(v1::ListChangesReply { changes_json }))
+    }
+
+    async fn get_node(&self, _: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn create_join_token(
+        &self,
+        _: Request<v1::CreateJoinTokenRequest>,
+    ) -> Result<Response<v1::TokenReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn add_operator(&self, _: Request<v1::AddOperatorRequest>) -> Result<Response<v1::AddOperatorReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn revoke(&self, _: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn renew_operator(&self, _: Request<v1::RenewRequest>) -> Result<Response<v1::CertificateReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+fn json<T: serde::Serialize>(items: &[T]) -> Vec<Vec<u8>> {
+    items.iter().map(|item| serde_json::to_vec(item).unwrap()).collect()
 }
 
 /// The approval key of a home, as its public half.

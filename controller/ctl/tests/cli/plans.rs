@@ -6,6 +6,7 @@ use std::process::Stdio;
 use common_plan::{Policy, Record, Stage};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::fake::{Fake, key_file, plan, record};
 use super::{Home, PATIENCE, Ran};
@@ -66,7 +67,7 @@ async fn how_a_plan_ended_is_the_exit_code_and_the_first_words() {
         (Stage::Expired, "✗ expired — nothing was changed on es-1: it timed\\u{1b}[2J out"),
     ] {
         let fake = Fake::start(WHY).await;
-        fake.change(|world| world.ending = (stage, "it timed\u{1b}[2J out".to_owned()));
+        fake.change(|world| world.ending = Some((stage, "it timed\u{1b}[2J out".to_owned())));
         let ran = fake.approver().await.run(&["approve", &fake.id(), "--yes"]).await;
         assert_eq!((ran.code, ran.out.trim_end()), (1, words), "{ran:?}");
     }
@@ -118,30 +119,65 @@ async fn without_a_terminal_or_a_key_nothing_is_sent() {
     assert!(fake.approvals().is_empty());
 }
 
-/// Answers questions on a terminal of its own: each only once it was asked.
-async fn converse(home: &Home, id: &str, answers: &[&str]) -> (i32, String) {
-    let command = format!("'{}' approve {id}", env!("CARGO_BIN_EXE_dialtone"));
-    let mut script = tokio::process::Command::new("script");
-    script.args(["-qec", &command, "/dev/null"]).env_clear().env("HOME", home.path()).env("LANG", "C.UTF-8");
-    script.env("PATH", std::env::var_os("PATH").unwrap()).env("SHELL", "/bin/sh");
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let conversation = async {
-        let mut said = Vec::new();
-        for asked in 1..=answers.len() {
-            while String::from_utf8_lossy(&said).matches("d = details: ").count() < asked {
+/// The program on a terminal of its own, which has 24 rows of 80.
+struct Pty {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    said: Vec<u8>,
+    /// What was looked through for cues.
+    past: usize,
+}
+
+impl Pty {
+    fn start(home: &Home, arguments: &str) -> Self {
+        let command = format!("stty rows 24 cols 80; '{}' {arguments}", env!("CARGO_BIN_EXE_dialtone"));
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &command, "/dev/null"]).env_clear().env("HOME", home.path()).env("LANG", "C.UTF-8");
+        terminal.env("PATH", std::env::var_os("PATH").unwrap()).env("SHELL", "/bin/sh").env("TERM", "xterm");
+        let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, input, output, said: Vec::new(), past: 0 }
+    }
+
+    /// Waits until this was sent to the terminal in one piece, after the cue before it.
+    async fn until(&mut self, cue: &str) {
+        let wanted = async {
+            loop {
+                let rest = &self.said[self.past..];
+                if let Some(at) = rest.windows(cue.len()).position(|part| part == cue.as_bytes()) {
+                    self.past += at + cue.len();
+                    return;
+                }
                 let mut part = [0; 4096];
-                let read = output.read(&mut part).await.unwrap();
-                assert!(read > 0, "{}", String::from_utf8_lossy(&said));
-                said.extend_from_slice(&part[..read]);
+                let read = self.output.read(&mut part).await.unwrap();
+                assert!(read > 0, "{cue:?} in {}", String::from_utf8_lossy(&self.said));
+                self.said.extend_from_slice(&part[..read]);
             }
-            input.write_all(answers[asked - 1].as_bytes()).await.unwrap();
-        }
-        output.read_to_end(&mut said).await.unwrap();
-        let status = child.wait().await.unwrap();
-        (status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
-    };
-    tokio::time::timeout(PATIENCE, conversation).await.unwrap()
+        };
+        tokio::time::timeout(PATIENCE, wanted).await.unwrap();
+    }
+
+    async fn write(&mut self, text: &str) {
+        self.input.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The exit code, and all that was shown.
+    async fn end(mut self) -> (i32, String) {
+        tokio::time::timeout(PATIENCE, self.output.read_to_end(&mut self.said)).await.unwrap().unwrap();
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        (status.code().unwrap(), String::from_utf8_lossy(&self.said).into_owned())
+    }
+}
+
+/// `approve`, each answer given once it is asked for.
+async fn converse(home: &Home, id: &str, answers: &[&str]) -> (i32, String) {
+    let mut pty = Pty::start(home, &format!("approve {id}"));
+    for answer in answers {
+        pty.until("d = details: ").await;
+        pty.write(answer).await;
+    }
+    pty.end().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,6 +195,35 @@ async fn on_a_terminal_only_a_written_yes_signs() {
     let (code, said) = converse(&home, &fake.id(), &["y\n"]).await;
     assert!(code == 0 && said.contains("verified"), "{code} {said}");
     assert_eq!(fake.approvals().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_approves_follows_and_gives_the_terminal_back() {
+    let fake = Fake::start(WHY).await;
+    let home = fake.approver().await;
+    let mut pty = Pty::start(&home, "console --color never");
+    // These cues replace text that has no character of theirs in its place, so that they are sent whole.
+    pty.until("1 plan waits").await;
+    pty.write("\r").await;
+    pty.until("Approve").await;
+    pty.write("y").await;
+    fake.ended().await;
+    pty.write("nq").await;
+    let (code, shown) = pty.end().await;
+    assert_eq!(code, 0, "{shown}");
+    let approvals = fake.approvals();
+    assert!(approvals.len() == 1 && approvals[0].holds_for(&fake.world.lock().unwrap().plan));
+    // The other screen was left for good.
+    let (entered, left) = (shown.rfind("\u{1b}[?1049h").unwrap(), shown.rfind("\u{1b}[?1049l").unwrap());
+    assert!(entered < left, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_wants_a_terminal() {
+    let fake = Fake::start(WHY).await;
+    let ran = fake.approver().await.run(&["console"]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+    assert!(ran.err.contains("needs a terminal"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,6 +37,7 @@ pub(crate) enum Detail {
 pub(crate) fn page(fetched: &Fetched, terminal: &Terminal, detail: Detail) -> Page {
     let mut sections = Sections { page: Page::new(terminal), fetched, terminal, detail };
     sections.head();
+    sections.history();
     sections.does();
     sections.why();
     sections.text("RISK", &fetched.plan.risk);
@@ -44,7 +45,6 @@ pub(crate) fn page(fetched: &Fetched, terminal: &Terminal, detail: Detail) -> Pa
     sections.checked();
     sections.expires();
     sections.approved();
-    sections.history();
     if detail == Detail::Everything {
         sections.exact();
     }
@@ -221,19 +221,19 @@ impl Sections<'_> {
         }
     }
 
+    /// How it fared so far; of a plan that was only proposed the head has said everything.
     fn history(&mut self) {
         let history = self.record().history.clone();
-        // Of a plan that was only proposed the head has said everything.
-        if history.len() < 2 && self.detail == Detail::Usual {
+        if history.len() < 2 {
             return;
         }
-        self.page.blank();
         for step in &history {
-            transition(&mut self.page, 0, step, self.terminal);
+            transition(&mut self.page, 2, step, self.terminal);
         }
         if let Some(by) = self.record().reverted_by.clone() {
-            self.entry("REVERTED", &format!("by plan {by}"), Style::Plain);
+            self.entry("", &format!("  plan {by} takes it back"), Style::Plain);
         }
+        self.page.blank();
     }
 
     fn exact(&mut self) {
