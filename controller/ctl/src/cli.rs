@@ -99,13 +99,13 @@ pub enum Command {
     /// Show one plan: what it changes where and why, and what became of it
     Plan {
         /// The plan, as plans and diagnose name it
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanId,
     },
     /// Show a plan, ask, sign it with your approval key, and follow it until it has proven itself
     Approve {
         /// The plan
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanId,
         /// Do not ask
         #[arg(long)]
@@ -114,7 +114,7 @@ pub enum Command {
     /// Say no to a plan, for everybody
     Reject {
         /// The plan
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanId,
         /// Why, for the others
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -123,7 +123,7 @@ pub enum Command {
     /// Propose the plan that takes a verified one back
     Revert {
         /// The plan to take back
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanId,
     },
     /// Show nodes, plans and changes on one screen, and approve plans there
@@ -229,6 +229,11 @@ pub struct Login {
     /// The hash of the controller's CA, as `dialtone-controller init` printed it
     #[arg(long, value_name = "sha256:HEX")]
     pub ca_pin: Pin,
+}
+
+/// A plan's id.
+fn plan_id(text: &str) -> Result<PlanId, String> {
+    text.parse().map_err(|_| "give the 16 hex digits that plans and diagnose show".to_owned())
 }
 
 /// A time span: a number and one of s, m, h, d.

@@ -43,7 +43,7 @@ pub(crate) async fn verify(
         let mut page = Page::new(terminal);
         let count = if entries == 1 { "entry".to_owned() } else { "entries".to_owned() };
         page.cut(0, &format!("✓ {entries} {count}, one chain"), Style::Good);
-        page.whole(2, &format!("the last one is {}", verified.last), Style::Plain);
+        page.whole(2, &format!("the last: {}", verified.last), Style::Plain);
         match copied {
             Some(copied) => page.cut(2, &format!("the first {copied} are those of the copy"), Style::Plain),
             None => {

@@ -68,7 +68,7 @@ pub(crate) fn outcome(fetched: &Fetched, page: &mut Page) {
         },
         Stage::Approved | Stage::Dispatched | Stage::Applied => headline(plan),
     };
-    let because = record.history.last().and_then(|last| last.because.as_deref());
+    let because = record.history.last().and_then(reason);
     let mut spans = vec![
         page.span(&format!("{sign} {}", stage(record.stage)), style),
         page.span(&format!(" — {words}"), Style::Plain),
@@ -84,13 +84,18 @@ pub(crate) fn transition(page: &mut Page, indent: usize, transition: &Transition
     let time = page.span(&format!("{:indent$}{}  ", "", local(transition.at, terminal)), Style::Dim);
     let hang = time.width();
     let (_, style) = sign(transition.stage);
-    let because = transition.because.as_ref().map(|because| format!(": {because}")).unwrap_or_default();
+    let because = reason(transition).map(|because| format!(": {because}")).unwrap_or_default();
     let spans = [
         time,
         page.span(stage(transition.stage), style),
         page.span(&format!(" — {}{because}", transition.who), Style::Plain),
     ];
     page.flow(hang, &spans);
+}
+
+/// Why, where something was said.
+fn reason(transition: &Transition) -> Option<&str> {
+    transition.because.as_deref().filter(|because| !because.trim().is_empty())
 }
 
 /// A stage in words.
