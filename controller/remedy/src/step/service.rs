@@ -6,10 +6,13 @@ use common_plan::{Service, Step, Verb};
 use super::{active_state, unit};
 use crate::ask::Ask;
 
-/// None where the remedy enables or unmasks the unit, too: that is for people to decide.
+/// None where the remedy unmasks the unit, too: that is for people to decide.
 pub(super) fn step(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
     let (unit, from) = (unit(ask)?, active_state(ask)?);
-    let [command] = &remedy.commands[..] else { return None };
+    let (command, rest) = remedy.commands.split_first()?;
+    if !rest.iter().all(|line| line.starts_with('#')) {
+        return None;
+    }
     let verb = match (command.strip_prefix("sudo systemctl ")?.strip_suffix(unit.as_str())?, from.as_str()) {
         ("start ", "inactive" | "failed") => Verb::Start,
         ("restart ", "active") => Verb::Restart,
