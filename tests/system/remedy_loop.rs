@@ -75,7 +75,7 @@ fn a_stopped_engine_is_started_by_an_approved_plan() {
     let verified = dialtone(&["audit", "verify"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let log = dialtone(&["audit", "export"]).stdout;
-    for event in ["plan-proposed", "plan-approved", "plan-verified"] {
+    for event in ["plan-proposed", "plan-approved", "plan-dispatched", "plan-looked-at", "plan-reported"] {
         assert!(log.lines().any(|line| line.contains(event) && line.contains(&plan)), "{event}: {log}");
     }
     // A plan acts at most once.
