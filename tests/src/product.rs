@@ -70,7 +70,7 @@ impl Laptop {
     /// # Errors
     /// When there is no such package or it cannot be unpacked.
     pub fn new() -> Result<Self> {
-        let laptop = Self(TempDir::new()?);
+        let laptop = Self(client()?.directory()?);
         let unpack = std::process::Command::new("dpkg-deb")
             .arg("--extract")
             .args([packages::deb("dialtone")?, laptop.0.path().join("root")])

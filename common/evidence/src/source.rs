@@ -90,7 +90,7 @@ pub struct FileRead {
     pub size: u64,
     /// True when `text` is not the whole file.
     pub cut: bool,
-    /// Modification time, milliseconds since 1970.
+    /// Modification time, milliseconds since 1970; 0 for files of `/proc`.
     pub modified_ms: i64,
     /// Owner, for example `root:elasticsearch`, names where they are known.
     pub owner: String,

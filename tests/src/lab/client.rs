@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use super::command::{self, Output, TIMEOUT};
 use super::run::{self, Run};
@@ -51,6 +52,14 @@ impl Client {
     #[must_use]
     pub fn netns(self) -> &'static str {
         &self.run.netns
+    }
+
+    /// A new directory of this machine, gone with the run: also when nothing drops it, as a value of a static.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn directory(self) -> Result<TempDir> {
+        Ok(tempfile::tempdir_in(&self.run.directory)?)
     }
 
     /// A command that will run outside the hosts. The process started is the

@@ -226,7 +226,8 @@ impl Host {
         let entered = power.insert(Power { nspawn, leader: 0 });
         entered.leader = wait::until("process 1 of the host", BOOT_LIMIT, || match entered.nspawn.try_wait()? {
             Some(status) => bail!("nspawn ended: {status}\n{}", self.console()),
-            None => Ok(nspawn::leader_of(pid)),
+            // It is a moment older than its way into the host's network.
+            None => Ok(nspawn::leader_of(pid).filter(|leader| self.is_inside(*leader).unwrap_or(false))),
         })?;
         drop(power);
         wait::until("the host running", BOOT_LIMIT, || self.is_running()).with_context(|| self.console())
@@ -315,13 +316,17 @@ impl Host {
     fn leader(&self) -> Result<u32> {
         let power = self.power();
         let leader = power.as_ref().with_context(|| format!("{} is switched off", self.name))?.leader;
-        let inside = fs::metadata(format!("/proc/{leader}/ns/net"))
-            .with_context(|| format!("{} has gone down\n{}", self.name, self.console()))?;
-        let own = fs::metadata(Path::new("/run/netns").join(&self.machine))?;
-        if (inside.dev(), inside.ino()) != (own.dev(), own.ino()) {
+        if !self.is_inside(leader)? {
             bail!("{} has gone down\n{}", self.name, self.console());
         }
         Ok(leader)
+    }
+
+    /// Whether a process is in this host's network; false when there is no such process.
+    fn is_inside(&self, process: u32) -> Result<bool> {
+        let own = fs::metadata(Path::new("/run/netns").join(&self.machine))?;
+        let inside = fs::metadata(format!("/proc/{process}/ns/net"));
+        Ok(inside.is_ok_and(|inside| (inside.dev(), inside.ino()) == (own.dev(), own.ino())))
     }
 
     fn console(&self) -> String {
