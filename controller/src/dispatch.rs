@@ -176,7 +176,7 @@ async fn look(core: &Arc<Core>, plan: &Plan, node: IpAddr, deadline: Instant) ->
             return Ok((false, "the node's time was over before it could be told".to_owned()));
         };
         let answers = seen.verdict.cause.as_str() == "healthy";
-        if is_met(&plan.goal.cause, &seen) && (answers || is_fresh(core, &plan.node, asked_at)) {
+        if is_met(plan, &seen) && (answers || is_fresh(core, &plan.node, asked_at)) {
             return Ok((true, said(&seen)));
         }
         if is_last {

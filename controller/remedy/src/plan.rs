@@ -6,7 +6,7 @@ use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
-use common_model::{CauseId, Diagnosis, Timestamp};
+use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
 use common_plan::{Goal, Plan, Policy, Report, SCHEMA, Step, Why};
 use controller_correlate::{NodePicture, Picture};
 
@@ -134,13 +134,25 @@ impl<'a> Carrier<'a> {
     }
 }
 
-/// Whether an endpoint is mended, by a diagnosis made after the act: it can be reached, or the cause is no more. What is not
-/// known is not mended.
-pub fn is_met(cause: &CauseId, diagnosis: &Diagnosis) -> bool {
-    use common_model::Certainty;
+/// Verdicts at the listen stage that only an engine gives that runs.
+const RUNS: &[&str] =
+    &["bound-to-loopback", "bound-to-other-address", "port-differs", "process-hung", "accept-queue-full"];
+
+/// Whether a plan has met its goal, by a diagnosis made after the act: the endpoint can be reached, or the cause is no more and,
+/// where the plan starts an engine, it runs. What is not known is not mended.
+pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     let verdict = &diagnosis.verdict;
-    let remains = std::iter::once(verdict).chain(&diagnosis.blockers).any(|verdict| verdict.cause == *cause);
-    verdict.cause.as_str() == "healthy" || (!remains && verdict.certainty > Certainty::Undetermined)
+    if verdict.cause.as_str() == "healthy" {
+        return true;
+    }
+    let remains = |verdict: &Verdict| verdict.cause == plan.goal.cause;
+    let down = |verdict: &Verdict| {
+        let cause = controller_diagnose::causes::by_id(verdict.cause.as_str());
+        plan.step.starts().is_some()
+            && cause.is_some_and(|cause| cause.stage == Some(Stage::Listen) && !RUNS.contains(&cause.id))
+    };
+    let mut all = std::iter::once(verdict).chain(&diagnosis.blockers);
+    verdict.certainty > Certainty::Undetermined && !all.any(|verdict| remains(verdict) || down(verdict))
 }
 
 /// The lines behind the verdict, each with its source.

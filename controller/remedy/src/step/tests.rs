@@ -165,3 +165,18 @@ fn what_was_set_is_set_back_and_what_cannot_be_is_told() {
     let start = planned(Node::new().stopped(STARTED), Symptom::Refused);
     assert!(plan::inverse(&start, &node, AT).unwrap_err().contains("systemctl stop"));
 }
+
+#[test]
+fn a_plan_that_starts_an_engine_has_worked_once_it_runs_and_not_while_it_starts_or_fails_another_way() {
+    let down = || Node::new().stopped(AT.plus_millis(-480_000));
+    let plan = planned(down(), Symptom::Refused);
+    assert!(plan.step.starts().is_some());
+    let met = |node: Node, symptom: Symptom| plan::is_met(&plan, &judged(node, symptom).0);
+    assert!(met(Node::new(), Symptom::Ok));
+    assert!(!met(down(), Symptom::Refused));
+    let starting = controller_diagnose::causes::FIRES.iter().find(|(cause, _)| cause.id == "still-starting");
+    assert!(!plan::is_met(&plan, &controller_diagnose::diagnose(&starting.unwrap().1())));
+    assert!(!met(low(), Symptom::Refused));
+    let loopback = Node::new().yml("cluster.name: es\n", STARTED.plus_millis(-1000)).listening(&["[::1]:9200"]);
+    assert!(met(loopback, Symptom::Refused));
+}
