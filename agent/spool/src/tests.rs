@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common_model::Class;
 use proptest::prelude::*;
@@ -16,8 +17,15 @@ use crate::{Dropped, Item, MAX_RECORD_BYTES, New, Recovery, Spool, SpoolError, s
 
 const SMALL: Limits = Limits { quota: 1024 * 1024, segment: 4096, reserve: 16 * 1024 };
 
+/// A program that another test starts holds, until it has been executed, every lock there was when it was forked.
 fn open(dir: &Path) -> (Spool, Recovery) {
-    Spool::open_within(dir, SMALL).unwrap()
+    let begun = Instant::now();
+    loop {
+        match Spool::open_within(dir, SMALL) {
+            Err(SpoolError::InUse(_)) if begun.elapsed() < Duration::from_secs(10) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn event(text: &str) -> New {

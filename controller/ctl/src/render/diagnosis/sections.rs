@@ -88,7 +88,7 @@ impl<'a> Sections<'a> {
         let shown = if self.detail.rest { usize::MAX } else { 1 };
         for (n, remedy) in self.diagnosis.remedies.iter().enumerate().take(shown) {
             let number = if several { format!("{}. ", n + 1) } else { String::new() };
-            let title = format!("{number}{}{}", remedy.title, by(remedy.kind));
+            let title = format!("{number}{}{}", remedy.title, by(remedy));
             self.entry(if n == 0 { "FIX" } else { "" }, &title, if n == 0 { Style::Good } else { Style::Plain });
             if n == 0 || self.detail.all {
                 self.remedy(remedy);
@@ -327,12 +327,14 @@ fn is_position(line: &str) -> bool {
     line.starts_with("--- ") || line.starts_with("+++ ") || line.starts_with("@@")
 }
 
-/// Who carries a remedy out, where it is not the reader on the node.
-fn by(kind: RemedyKind) -> &'static str {
-    match kind {
-        RemedyKind::Approve => " (by the node, once approved)",
-        RemedyKind::PullRequest => " (by a pull request)",
-        RemedyKind::Client => " (on the client)",
-        RemedyKind::Manual => "",
-    }
+/// Who carries a remedy out, where it is not the reader on the node; and how to have it done, where there is a plan.
+fn by(remedy: &Remedy) -> String {
+    let who = match (remedy.kind, &remedy.plan_id) {
+        (_, Some(plan)) => return format!(" (by the node: dialtone approve {plan})"),
+        (RemedyKind::Approve, None) => " (by the node, once approved)",
+        (RemedyKind::PullRequest, None) => " (by a pull request)",
+        (RemedyKind::Client, None) => " (on the client)",
+        (RemedyKind::Manual, None) => "",
+    };
+    who.to_owned()
 }

@@ -45,6 +45,15 @@ fn every_diagnosis_fits_a_screen() {
 }
 
 #[test]
+fn a_fix_that_can_be_approved_says_how() {
+    let mut asked = read("host-firewall");
+    let shown = |asked: &Diagnosis| diagnosis(asked, &screen(), false).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!shown(&asked).contains("dialtone approve"));
+    asked.remedies[0].plan_id = Some("b2bc3e5e6fcf6dd7".to_owned());
+    assert!(shown(&asked).contains("(by the node: dialtone approve b2bc3e5e6fcf6dd7)"), "{}", shown(&asked));
+}
+
+#[test]
 fn verbose_leaves_nothing_out() {
     let shown = diagnosis(&read("bound-to-loopback"), &screen(), true);
     assert!(!shown.contains('…'), "{shown}");
