@@ -73,6 +73,7 @@ fn a_plan_is_undone_at_once_when_it_is_asked_for_or_its_guard_dies() {
     applied(host.ask(&host.act(&plan)));
     assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Reverted);
     assert!(host.is_old());
+    until("the guard has gone", || host.guards().is_empty());
     let plan = host.plan(899).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
     assert_eq!(host.kill_guards(), 1);
