@@ -136,7 +136,7 @@ pub fn authorize(bytes: &PlanBytes, approvals: &[Approval], node: &Node<'_>) -> 
     if plan.session != *node.session {
         return Err(Refusal::OtherBoot);
     }
-    if is_expired(&plan, node.now, node.boot_ms) {
+    if plan.is_expired(node.now, node.boot_ms) {
         return Err(Refusal::Expired(plan.expires_at));
     }
     if node.in_ledger {
@@ -152,15 +152,10 @@ pub fn authorize(bytes: &PlanBytes, approvals: &[Approval], node: &Node<'_>) -> 
     Ok(Authorized { plan, approvers: approvers.into_iter().collect() })
 }
 
-/// Whether it is too late for a plan by either clock. Asked once more right before the act.
-pub(crate) fn is_expired(plan: &Plan, now: Timestamp, boot_ms: u64) -> bool {
-    now > plan.expires_at || boot_ms > plan.expires_boot_ms
-}
-
 impl Plan {
-    /// Whether it is too late for it by either of the node's clocks.
+    /// Whether it is too late for it by either of the node's clocks. Asked once more right before the act.
     pub fn is_expired(&self, now: Timestamp, boot_ms: u64) -> bool {
-        is_expired(self, now, boot_ms)
+        now > self.expires_at || boot_ms > self.expires_boot_ms
     }
 }
 
