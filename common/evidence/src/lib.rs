@@ -53,6 +53,22 @@ pub fn parse_json<T: serde::de::DeserializeOwned + Default>(raw: &[u8]) -> Parse
     }
 }
 
+/// Parses the one file that a node may do without, read by `Source::Files`. None where it is not there, or cannot be read whole and
+/// understood, which the problems say.
+fn parse_optional_file<T, E: std::fmt::Display>(raw: &[u8], parse: impl Fn(&str) -> Result<T, E>) -> Parsed<Option<T>> {
+    let Parsed { value: files, mut problems } = parse_json::<Vec<source::FileRead>>(raw);
+    let mut value = None;
+    for source::FileRead { path, text, error, cut, .. } in files {
+        match (error, parse(&text)) {
+            (Some(error), _) => problems.push(format!("{path}: {error}")),
+            (None, _) if cut => problems.push(format!("{path}: read in part")),
+            (None, Ok(read)) => value = Some(read),
+            (None, Err(error)) => problems.push(format!("{path}: {error}")),
+        }
+    }
+    Parsed { value, problems }
+}
+
 /// Whether a kind is state or event; kinds we do not know are taken as events, so that none is lost.
 pub fn class_of(kind: &Kind) -> Class {
     ALL.iter().find(|collector| collector.kind == kind.as_str()).map_or(Class::Event, |collector| collector.class)

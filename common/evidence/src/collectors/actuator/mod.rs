@@ -3,8 +3,8 @@
 use common_model::Class;
 use common_plan::Report;
 
-use crate::source::{Collector, FileRead, Source, Trigger};
-use crate::{Evidence, Parsed, parse_json};
+use crate::source::{Collector, Source, Trigger};
+use crate::{Evidence, Parsed, parse_optional_file};
 
 /// The file the actuator writes after every step.
 pub const PATH: &str = "/var/lib/dialtone-actuator/report.json";
@@ -33,15 +33,7 @@ impl Evidence for Actuator {
     const KIND: &'static str = "actuator";
 
     fn parse(raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
-        let Parsed { value: files, mut problems } = parse_json::<Vec<FileRead>>(raw);
-        let mut report = None;
-        for FileRead { path, text, error, .. } in files {
-            match (error, serde_json::from_str(&text)) {
-                (Some(error), _) => problems.push(format!("{path}: {error}")),
-                (None, Ok(read)) => report = Some(read),
-                (None, Err(error)) => problems.push(format!("{path}: {error}")),
-            }
-        }
+        let Parsed { value: report, problems } = parse_optional_file(raw, |text| serde_json::from_str(text));
         Parsed { value: Self { report }, problems }
     }
 }

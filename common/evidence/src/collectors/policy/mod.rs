@@ -4,8 +4,8 @@
 use common_model::Class;
 use common_plan::Policy;
 
-use crate::source::{Collector, FileRead, Source, Trigger};
-use crate::{Evidence, Parsed, parse_json};
+use crate::source::{Collector, Source, Trigger};
+use crate::{Evidence, Parsed, parse_optional_file};
 
 /// The file.
 pub const PATH: &str = "/etc/dialtone/policy.yaml";
@@ -34,16 +34,7 @@ impl Evidence for NodePolicy {
     const KIND: &'static str = "policy";
 
     fn parse(raw: &[u8], _subject: &str, _schema: u32) -> Parsed<Self> {
-        let Parsed { value: files, mut problems } = parse_json::<Vec<FileRead>>(raw);
-        let mut policy = None;
-        for FileRead { path, text, error, cut, .. } in files {
-            match (error, Policy::parse(&text)) {
-                (Some(error), _) => problems.push(format!("{path}: {error}")),
-                (None, _) if cut => problems.push(format!("{path}: read in part")),
-                (None, Ok(read)) => policy = Some(read),
-                (None, Err(error)) => problems.push(format!("{path}: {error}")),
-            }
-        }
+        let Parsed { value: policy, problems } = parse_optional_file(raw, Policy::parse);
         Parsed { value: Self { policy }, problems }
     }
 }
