@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common_plan::{Action, Carrier};
+use common_plan::{Action, Carrier, Label};
+use controller_forge::{InvalidRepository, RepositoryConfig};
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is unless told otherwise.
@@ -29,6 +30,10 @@ pub struct Config {
     pub refresh_ms: u32,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
+    /// Where the configuration of the engines comes from; of several that fit a node the first one counts.
+    pub repositories: Vec<RepositoryConfig>,
+    /// Seconds between two looks whether a pull request was merged.
+    pub repository_poll_seconds: u32,
 }
 
 impl Default for Config {
@@ -40,6 +45,8 @@ impl Default for Config {
             certificate_seconds: 86_400,
             refresh_ms: 400,
             approvals: BTreeMap::new(),
+            repositories: Vec::new(),
+            repository_poll_seconds: 30,
         }
     }
 }
@@ -62,6 +69,12 @@ pub enum ConfigError {
     /// Nobody would have to approve, or the nodes decide.
     #[error("approvals: {0}: {1}")]
     Approvals(Action, &'static str),
+    /// A repository that cannot be used.
+    #[error("repositories: {0}")]
+    Repository(Label, #[source] InvalidRepository),
+    /// Plans could not tell them apart.
+    #[error("repositories: two are called {0}")]
+    SameName(Label),
 }
 
 impl Config {
@@ -90,7 +103,18 @@ impl Config {
                 return Err(ConfigError::Approvals(*action, "at least one person has to approve"));
             }
         }
+        for (at, repository) in config.repositories.iter().enumerate() {
+            repository.check().map_err(|why| ConfigError::Repository(repository.name.clone(), why))?;
+            if config.repositories.iter().take(at).any(|other| other.name == repository.name) {
+                return Err(ConfigError::SameName(repository.name.clone()));
+            }
+        }
         Ok(config)
+    }
+
+    /// The directory of the copies of repositories.
+    pub fn repositories_dir(&self) -> PathBuf {
+        self.state_dir.join("repositories")
     }
 
     /// The directory of the CA's certificate and key.
@@ -129,6 +153,16 @@ mod tests {
     fn who_approves_what_nodes_do_is_not_for_the_controller_to_say() {
         let error = parse("approvals: {sysctl-set: 2}\n").unwrap_err();
         assert!(error.to_string().contains("policy.yaml"), "{error}");
+    }
+
+    #[test]
+    fn a_repository_that_cannot_be_used_is_named() {
+        let entry = "{name: a, forge: git, url: 'file:///srv/a.git', nodes: [es-1], path: 'x/{node}.yml'}";
+        assert_eq!(parse(&format!("repositories: [{entry}]\n")).unwrap().repositories.len(), 1);
+        let twice = parse(&format!("repositories: [{entry}, {entry}]\n")).unwrap_err();
+        assert_eq!(twice.to_string(), "repositories: two are called a");
+        let outside = entry.replace("x/{node}.yml", "../x.yml");
+        assert!(matches!(parse(&format!("repositories: [{outside}]\n")), Err(ConfigError::Repository(..))));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::evidence_log::{EvidenceLog, EvidenceLogError};
 use crate::live::Live;
 use crate::plans::{PlanError, Plans};
 use crate::registry::{Registry, RegistryError};
+use crate::repositories::Repositories;
 
 /// The parts of a running controller.
 pub(crate) struct Core {
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) evidence: EvidenceLog,
     pub(crate) audit: Arc<Audit>,
     pub(crate) plans: Plans,
+    pub(crate) repositories: Repositories,
     pub(crate) live: Arc<Live>,
     pub(crate) revoked: Arc<Revoked>,
     pub(crate) stopping: CancellationToken,

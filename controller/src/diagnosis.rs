@@ -1,5 +1,6 @@
 //! One question: resolve, ask the agents concerned, probe, build the picture, judge.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
 use common_tls::server::PeerInfo;
 use common_tls::{Identity, Role};
 use controller_correlate::{Picture, Resolution};
-use controller_remedy::plan::{Means, Proposal, add_reason, proposals};
+use controller_remedy::plan::{Means, Proposal, add_reason, proposals, wanted_files};
 use futures::future::{join, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
 use proto::v1;
@@ -142,9 +143,15 @@ async fn with_plans(
     if picture.endpoint.is_loopback() && !picture.here.as_ref().is_some_and(is_here) {
         return Ok(diagnosis);
     }
+    let mut files = BTreeMap::new();
+    for wanted in wanted_files(&diagnosis, &picture) {
+        if let Some(file) = core.repositories.file(&wanted).await {
+            files.insert(wanted.node, file);
+        }
+    }
     let core = Arc::clone(core);
     blocking(move || {
-        let means = Means { approvals: core.config.approvals.clone() };
+        let means = Means { approvals: core.config.approvals.clone(), files };
         for Proposal { remedy, plan } in proposals(&diagnosis, &picture, &means, now()) {
             let Some(remedy) = diagnosis.remedies.get_mut(remedy) else { continue };
             let made = plan.and_then(|(plan, needed)| {

@@ -19,6 +19,7 @@ mod live;
 mod pictures;
 mod plans;
 mod question;
+mod repositories;
 mod server;
 
 pub use config::Config;

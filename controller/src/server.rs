@@ -36,6 +36,7 @@ use crate::evidence_log::EvidenceLog;
 use crate::live::Live;
 use crate::plans::Plans;
 use crate::registry::{Registry, RegistryError};
+use crate::repositories::Repositories;
 use crate::{carry, dispatch};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -105,6 +106,7 @@ impl Controller {
             authority: Authority::new(ca, config.clone(), registry.clone()),
             evidence: EvidenceLog::new(Arc::clone(&store)),
             plans: Plans::new(Arc::clone(&store), Arc::clone(&audit)),
+            repositories: Repositories::new(&config),
             audit,
             live: Arc::new(Live::default()),
             revoked: Arc::new(Revoked::new(registry.revoked(now())?)),

@@ -86,6 +86,21 @@ name!(
 );
 
 name!(
+    /// The path of a file below a repository's root, for example `es/prod/elasticsearch.yml`. No part of it begins with a dot, so
+    /// that it names neither git's own files nor those that tell a forge what to run.
+    RepoPath,
+    "path of a file in a repository",
+    |text| text.len() <= 300 && text.split('/').all(is_plain_part)
+);
+
+name!(
+    /// The name of a branch, for example `main`.
+    Branch,
+    "plain name of a branch",
+    |text| text.len() <= 200 && text.split('/').all(|part| is_plain_part(part) && !part.ends_with(".lock"))
+);
+
+name!(
     /// Random text that a node's actuator makes at every boot, 32 hex digits. A plan made for another boot, or for a disk that
     /// was put back, carries another one.
     SessionId,
@@ -105,6 +120,13 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()))
     }
+}
+
+fn is_plain_part(part: &str) -> bool {
+    part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && !part.contains("..")
+        && !part.ends_with('.')
 }
 
 fn is_hex(text: &str, digits: usize) -> bool {
@@ -136,6 +158,20 @@ mod tests {
         for bad in ["", "-A", "a b", "a;reboot", "a\n", "ü"] {
             assert!(bad.parse::<Label>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_path_in_a_repository_leads_to_a_plain_file_below_its_root() {
+        for good in ["elasticsearch.yml", "roles/es_1/files/es-1.example/elasticsearch.yml"] {
+            assert!(good.parse::<RepoPath>().is_ok(), "{good}");
+        }
+        let bad =
+            ["", "/etc/passwd", "a//b", "../a", "a/../b", ".git/config", ".github/workflows/x.yml", "-a", "a b", "a\n"];
+        for bad in bad {
+            assert!(bad.parse::<RepoPath>().is_err(), "{bad:?}");
+            assert!(bad.parse::<Branch>().is_err(), "{bad:?}");
+        }
+        assert!("a.lock".parse::<Branch>().is_err() && "release/7.x".parse::<Branch>().is_ok());
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub const MAX_PLAN_BYTES: usize = 64 * 1024;
 pub const SCHEMA: &str = "dialtone.plan/1";
 /// The longest text for people in it, in bytes.
 const MAX_TEXT: usize = 2000;
+/// The most edits of one file.
+const MAX_EDITS: usize = 50;
 /// Confirm windows, in seconds.
 const WINDOW: std::ops::RangeInclusive<u32> = 10..=900;
 
@@ -265,7 +267,11 @@ impl Plan {
             Step::SysctlSet(step) if step.from == step.to && step.persist.is_none() => {
                 return Err("it changes nothing");
             }
-            Step::SysctlSet(_) | Step::UnitLimit(_) | Step::Service(_) => {}
+            Step::ConfigEdit(step) if step.edits.is_empty() || step.edits.len() > MAX_EDITS => {
+                return Err("a file is changed by 1 to 50 edits");
+            }
+            Step::ConfigEdit(step) if step.from == step.to => return Err("it changes nothing"),
+            Step::SysctlSet(_) | Step::UnitLimit(_) | Step::Service(_) | Step::ConfigEdit(_) => {}
         }
         Ok(())
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use common_model::Network;
+use common_yml::Edit;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Digest, Label, UnitName};
+use crate::names::{Branch, Digest, Label, RepoPath, UnitName};
 
 /// What one plan does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum Step {
     UnitLimit(UnitLimit),
     /// Starts or restarts a unit.
     Service(Service),
+    /// Asks for an edit of the engine's yml in the repository it comes from.
+    ConfigEdit(ConfigEdit),
 }
 
 /// The sort of a step, as policies name it.
@@ -35,6 +38,8 @@ pub enum Action {
     UnitLimit,
     /// [`Step::Service`]
     Service,
+    /// [`Step::ConfigEdit`]
+    ConfigEdit,
 }
 
 impl Step {
@@ -45,6 +50,7 @@ impl Step {
             Step::FirewallAllow(_) => Action::FirewallAllow,
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
+            Step::ConfigEdit(_) => Action::ConfigEdit,
         }
     }
 
@@ -54,7 +60,7 @@ impl Step {
             Step::SysctlSet(step) => step.start.as_ref(),
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
-            Step::FirewallAllow(_) => None,
+            Step::FirewallAllow(_) | Step::ConfigEdit(_) => None,
         }
     }
 }
@@ -73,6 +79,7 @@ impl Action {
     pub fn carrier(self) -> Carrier {
         match self {
             Action::SysctlSet | Action::FirewallAllow | Action::UnitLimit | Action::Service => Carrier::Node,
+            Action::ConfigEdit => Carrier::Controller,
         }
     }
 }
@@ -84,6 +91,7 @@ impl fmt::Display for Action {
             Action::FirewallAllow => "firewall-allow",
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
+            Action::ConfigEdit => "config-edit",
         })
     }
 }
@@ -337,4 +345,22 @@ pub enum Verb {
     Start,
     /// `systemctl restart`
     Restart,
+}
+
+/// [`Step::ConfigEdit`]. It is made from the file in the repository, not from the one on the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigEdit {
+    /// The repository, by its name in the controller's configuration.
+    pub repository: Label,
+    /// The branch the edit is to be merged into.
+    pub branch: Branch,
+    /// The file.
+    pub path: RepoPath,
+    /// What the file holds there now, else nothing is done.
+    pub from: Digest,
+    /// What is changed.
+    pub edits: Vec<Edit>,
+    /// What the file then holds.
+    pub to: Digest,
 }

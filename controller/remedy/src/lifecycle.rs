@@ -75,6 +75,8 @@ pub struct Carried {
 /// What can become of such a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CarriedTo {
+    /// Begun, and not done so far.
+    Begun,
     /// Not done, since it is not as it was when the plan was made.
     Refused,
     /// Not done in time.
@@ -94,6 +96,7 @@ pub enum CarriedTo {
 impl CarriedTo {
     fn stage(self) -> Stage {
         match self {
+            CarriedTo::Begun => Stage::Dispatched,
             CarriedTo::Refused => Stage::Refused,
             CarriedTo::Expired => Stage::Expired,
             CarriedTo::Applied => Stage::Applied,
@@ -238,13 +241,11 @@ impl Life {
     /// Counts only for a plan that the controller has begun. What is said again changes nothing.
     fn carried(&mut self, carried: &Carried) -> Option<Step> {
         let record = &mut self.record;
+        let is_new = || record.history.last().and_then(|last| last.because.as_ref()) != Some(&carried.because);
         let may_follow = match (record.stage, carried.to) {
-            (Stage::Dispatched, _) => true,
-            (Stage::Applied, CarriedTo::Refused | CarriedTo::Expired) => false,
-            (Stage::Applied, CarriedTo::Applied) => {
-                record.history.last().and_then(|last| last.because.as_ref()) != Some(&carried.because)
-            }
-            (Stage::Applied, _) => true,
+            (Stage::Dispatched, CarriedTo::Begun) | (Stage::Applied, CarriedTo::Applied) => is_new(),
+            (Stage::Applied, CarriedTo::Begun | CarriedTo::Refused | CarriedTo::Expired) => false,
+            (Stage::Dispatched | Stage::Applied, _) => true,
             _ => false,
         };
         if !may_follow || record.action.carrier() != Carrier::Controller {

@@ -6,12 +6,14 @@ use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
-use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
-use common_plan::{Action, CarriedOutBy, Carrier, Goal, OnNode, Plan, Policy, Report, SCHEMA, Step, Why};
+use common_model::{Certainty, Diagnosis, NodeName, Stage, Timestamp, Verdict};
+use common_plan::{
+    Action, Branch, CarriedOutBy, Carrier, Goal, Label, OnNode, Plan, Policy, RepoPath, Report, SCHEMA, Step, Why,
+};
 use controller_correlate::{NodePicture, Picture};
 
 use crate::ask::Ask;
-use crate::step;
+use crate::step::{self, Planned};
 
 /// How long a plan can be approved and carried out.
 pub const TTL_MS: i64 = 15 * 60 * 1000;
@@ -49,10 +51,17 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
             if !mends || proposals.iter().any(|proposal| proposal.remedy == index) {
                 continue;
             }
-            let Some(step) = step::of(&ask, remedy) else { continue };
+            let Some(planned) = step::of(&ask, remedy, means) else { continue };
+            let Planned { step, risk, undo } = match planned {
+                Ok(planned) => planned,
+                Err(why) => {
+                    proposals.push(Proposal { remedy: index, plan: Err(why) });
+                    continue;
+                }
+            };
             let why = Why { sentence: line(&verdict.sentence), evidence: decisive(diagnosis, &ask) };
             let goal = Goal { endpoint: picture.endpoint.to_string(), cause: verdict.cause.clone() };
-            let texts = (remedy.risk.as_str(), remedy.undo.as_str());
+            let texts = (risk.as_str(), undo.as_str());
             let plan = match (step.action().carrier(), &actuated) {
                 (Carrier::Controller, _) => Ok(means.plan(step, node, (why, goal), texts, now)),
                 (Carrier::Node, Some(actuated)) => actuated.plan(step, (why, goal), texts, now),
@@ -87,6 +96,50 @@ pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan,
 pub struct Means {
     /// How many persons have to approve a sort of step; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
+    /// The engine's yml of a node as the repository has it that it comes from, or why it cannot be had.
+    pub files: BTreeMap<NodeName, Result<RepositoryFile, String>>,
+}
+
+/// A file in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryFile {
+    /// The repository's name in the controller's configuration.
+    pub repository: Label,
+    /// The branch it was read from.
+    pub branch: Branch,
+    /// Which.
+    pub path: RepoPath,
+    /// What it holds.
+    pub text: String,
+    /// Whether the controller's administrator allows edits that open an engine which asks for no password.
+    pub allow_without_password: bool,
+}
+
+/// A node whose file is needed for a plan.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WantedFile {
+    /// The node.
+    pub node: NodeName,
+    /// The `cluster.name` its engine has, as it says itself.
+    pub cluster: Option<String>,
+    /// Whether the node can carry out plans, so that somebody has set up more than diagnosing.
+    pub has_actuator: bool,
+}
+
+/// Whose files [`proposals`] can use.
+pub fn wanted_files(diagnosis: &Diagnosis, picture: &Picture) -> BTreeSet<WantedFile> {
+    let wanted = |verdict: &Verdict| {
+        let ask = Ask::new(verdict, None, picture);
+        let edits = diagnosis.remedies.iter().any(|remedy| step::config_edit::is_one(&ask, remedy));
+        let cluster = ask.engine.as_ref().map(|engine| engine.settings().cluster_name.values);
+        let cluster = cluster.and_then(|values| values.into_iter().next());
+        ask.node.filter(|_| edits).map(|node| WantedFile {
+            node: node.name.clone(),
+            cluster,
+            has_actuator: Actuated::of(node).is_some(),
+        })
+    };
+    std::iter::once(&diagnosis.verdict).chain(&diagnosis.blockers).filter_map(wanted).collect()
 }
 
 impl Means {

@@ -5,6 +5,8 @@
 //! were begun, looks for what it may have done already, and never does it twice: each step's `act` is asked again until it has said
 //! how it stands.
 
+mod config_edit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use crate::plans::{Kept, shown};
 
 /// How often plans are looked through where nothing else says that one has moved.
 const TICK: Duration = Duration::from_secs(1);
+/// How long after its end a plan that was begun is tried to be brought to one.
+const GIVE_UP_MS: i64 = 60 * 60 * 1000;
 /// Until what could not be done is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -31,13 +35,13 @@ pub(crate) struct Work {
     pub(crate) id: PlanId,
     /// What.
     pub(crate) plan: Plan,
+    /// Operators.
+    pub(crate) approved_by: Vec<String>,
     /// Whether it may still be begun. Where it may not, what was done already is found and nothing is done.
-    #[allow(dead_code, reason = "read by the first step there is")]
     pub(crate) may_begin: bool,
 }
 
 /// How a step stands after it was acted on or looked at.
-#[allow(dead_code, reason = "made by the first step there is")]
 pub(crate) enum Outcome {
     /// It stands so.
     Is(Carried),
@@ -55,15 +59,17 @@ impl Outcome {
 }
 
 /// Does what the plan says, or finds that an earlier life of the controller has.
-async fn act(_core: &Arc<Core>, work: &Work) -> Outcome {
+async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
+        Step::ConfigEdit(step) => config_edit::act(core, work, step).await,
         Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
     }
 }
 
 /// Looks how it fares that was done.
-async fn follow(_core: &Arc<Core>, work: &Work) -> Outcome {
+async fn follow(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
+        Step::ConfigEdit(step) => config_edit::follow(core, work, step).await,
         Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
     }
 }
@@ -149,9 +155,15 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
         Stage::Approved => happened(core, &id, Event::Dispatched).await?,
         stage => stage,
     };
+    let record = &kept.life.record;
     let may_begin = now() <= plan.expires_at;
-    let work = Work { id, plan, may_begin };
+    let approved_by = record.approvals.iter().filter(|given| given.approval.holds_for(&kept.bytes));
+    let work = Work { id, plan, may_begin, approved_by: approved_by.map(|given| given.operator.clone()).collect() };
     let outcome = match stage {
+        // Whoever wrote into the store could have added some that are none.
+        Stage::Dispatched if work.approved_by.len() < usize::from(record.needed.max(1)) => {
+            Outcome::is(CarriedTo::Refused, "the signatures kept with it do not hold")
+        }
         Stage::Dispatched => act(core, &work).await,
         Stage::Applied => follow(core, &work).await,
         _ => return Ok(Duration::ZERO),
@@ -165,7 +177,15 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
         }
         Outcome::Wait(again) => Ok(again),
         Outcome::Failing(why) => {
-            warn!(plan = %work.id, why = %shown(&why), "a plan of the controller's own waits; tried again");
+            let given_up = now() > work.plan.expires_at.plus_millis(GIVE_UP_MS);
+            warn!(plan = %work.id, why = %shown(&why), given_up, "a plan of the controller's own is not done");
+            let (to, because) = match stage {
+                Stage::Dispatched if given_up => (CarriedTo::Failed, format!("given up: {why}")),
+                Stage::Dispatched => (CarriedTo::Begun, format!("tried again: {why}")),
+                _ => (CarriedTo::Applied, format!("not known how it stands: {why}")),
+            };
+            let carried = Carried { to, because: shown(&because), link: None };
+            happened(core, &work.id, Event::Carried(carried)).await?;
             Ok(AGAIN)
         }
     }

@@ -4,7 +4,9 @@
 mod access;
 mod diagnose;
 mod enrollment;
+mod gitea;
 mod ingest;
 mod lifetime;
 mod plans;
+mod pull_requests;
 mod support;

@@ -37,7 +37,7 @@ struct Scene {
     bob: ApprovalKey,
 }
 
-fn key() -> ApprovalKey {
+pub(crate) fn key() -> ApprovalKey {
     let document = ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
     ApprovalKey::from_pkcs8(document.as_ref()).unwrap()
 }

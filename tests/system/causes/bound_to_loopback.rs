@@ -40,7 +40,7 @@ fn loopback(engine: Engine, broken: impl Fn(&str) -> String, source: &str) {
     assert!(seen.detail()["bound"].to_string().contains("127.0.0.1"), "{:#}", seen.detail());
     let diff = seen.json["change"]["diff"].as_str().unwrap_or_default();
     assert!(diff.contains("-network.host: 0.0.0.0"), "{:#}", seen.json["change"]);
-    node.carry_out(seen.remedy("yml-edit"));
+    node.carry_out(seen.remedy("config-edit"));
     node.wait_answer(9200);
     fleet().diagnose_until(&node.endpoint(), "healthy");
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use common_plan::{ApprovalKey, Carrier, PlanId, Record, Stage};
+use common_plan::{Action, ApprovalKey, Carrier, PlanId, Record, Stage};
 use proto::v1;
 use rustix::termios::{QueueSelector, tcflush};
 
@@ -124,7 +124,12 @@ fn tell(fetched: &Fetched, told: usize, progress: &Progress, terminal: &Terminal
 
 /// Whether something will happen without anybody's doing.
 fn is_moving(fetched: &Fetched) -> bool {
-    !fetched.record.stage.is_final() && fetched.record.stage != Stage::Proposed
+    match fetched.record.stage {
+        Stage::Proposed => false,
+        // Somebody has to merge it first.
+        Stage::Applied => fetched.record.action != Action::ConfigEdit,
+        stage => !stage.is_final(),
+    }
 }
 
 fn waiting_for(record: &Record) -> &'static str {

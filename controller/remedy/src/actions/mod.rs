@@ -47,7 +47,7 @@ registry! {
     sysctl_set,
     unit_limit,
     jvm_heap,
-    yml_edit,
+    config_edit,
     firewall_allow,
     service,
     client_url,

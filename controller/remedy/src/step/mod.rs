@@ -1,6 +1,7 @@
 //! What a remedy is in the words of a plan. A step is given only where it does exactly what the remedy's text says; whatever a
 //! plan has no words for is left to people.
 
+pub(crate) mod config_edit;
 mod firewall_allow;
 mod service;
 mod sysctl_set;
@@ -10,16 +11,31 @@ use common_model::diagnosis::Remedy;
 use common_plan::{Label, Step, UnitName};
 
 use crate::ask::Ask;
+use crate::plan::Means;
 
-/// The step of a remedy proposed for this question, by the remedy's action.
-pub fn of(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
-    match remedy.action.as_str() {
+/// A remedy in the words of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// What is done.
+    pub step: Step,
+    /// What can go wrong, for people.
+    pub risk: String,
+    /// How it is taken back, for people.
+    pub undo: String,
+}
+
+/// A remedy proposed for this question in the words of a plan, by the remedy's action; else what is missing for that, where
+/// somebody can provide it.
+pub fn of(ask: &Ask<'_>, remedy: &Remedy, means: &Means) -> Option<Result<Planned, String>> {
+    let step = match remedy.action.as_str() {
         "sysctl-set" => sysctl_set::step(ask),
         "unit-limit" => unit_limit::step(ask, remedy),
         "service" => service::step(ask, remedy),
         "firewall-allow" => firewall_allow::step(ask, remedy),
+        "config-edit" => return config_edit::planned(ask, remedy, means),
         _ => None,
-    }
+    };
+    step.map(|step| Ok(Planned { step, risk: remedy.risk.clone(), undo: remedy.undo.clone() }))
 }
 
 /// The engine's unit, where it is one that a plan may name.

@@ -2,7 +2,8 @@
 //! whoever signs sees what was decoded, not what somebody wrote about it.
 
 use common_model::Network;
-use common_plan::{FirewallAllow, Opening, Place, Plan, Service, Step, SysctlSet, UnitLimit, Verb};
+use common_plan::{ConfigEdit, FirewallAllow, Opening, Place, Plan, Service, Step, SysctlSet, UnitLimit, Verb};
+use common_yml::Edit;
 
 use crate::render::time::span;
 
@@ -42,6 +43,10 @@ pub(crate) fn headline(plan: &Plan) -> String {
             Verb::Start => format!("Start {} on {node}", step.unit),
             Verb::Restart => format!("Restart {} on {node}", step.unit),
         },
+        Step::ConfigEdit(step) => {
+            let keys: Vec<&str> = step.edits.iter().map(|edit| edit.key().as_str()).collect();
+            format!("Propose to change {} for {node} in repository {}", keys.join(", "), step.repository)
+        }
     }
 }
 
@@ -56,6 +61,7 @@ pub(crate) fn effect(step: &Step) -> Vec<Line> {
         Step::FirewallAllow(step) => firewall_allow(step),
         Step::UnitLimit(step) => unit_limit(step),
         Step::Service(step) => service(step),
+        Step::ConfigEdit(step) => config_edit(step),
     }
 }
 
@@ -171,4 +177,29 @@ fn service(step: &Service) -> Vec<Line> {
         Line::Command(format!("systemctl {verb} {}", step.unit)),
         Line::Remark(format!("only if it is {} at that moment", step.from)),
     ]
+}
+
+/// What the file loses and gets, as the edits say it.
+fn config_edit(step: &ConfigEdit) -> Vec<Line> {
+    let mut lines = vec![Line::Command(format!("{}: {} on branch {}", step.repository, step.path, step.branch))];
+    lines.push(Line::Remark("by a pull request; a plain git remote gets a branch to be merged".to_owned()));
+    for edit in &step.edits {
+        match edit {
+            Edit::Set { key, from, to } => {
+                lines.extend(from.iter().map(|from| Line::Removed(format!("{key}: {from}"))));
+                lines.push(Line::Added(format!("{key}: {to}")));
+            }
+            Edit::Unset { key, from } => {
+                lines.push(Line::Removed(format!("{key}: {from}")));
+                lines.push(Line::Added(format!("#{key}: {from}")));
+            }
+            Edit::Rename { key, to } => {
+                lines.push(Line::Removed(format!("{key}: …")));
+                lines.push(Line::Added(format!("{to}: …")));
+            }
+        }
+    }
+    lines.push(Line::Remark("only if the file there is still the one this was made from".to_owned()));
+    lines.push(Line::Remark("nothing changes on any node before it is merged and rolled out".to_owned()));
+    lines
 }

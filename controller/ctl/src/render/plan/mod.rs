@@ -56,6 +56,9 @@ pub(crate) fn outcome(fetched: &Fetched, page: &mut Page) {
     let Fetched { plan, record, .. } = fetched;
     let (sign, style) = sign(record.stage);
     let words = match record.stage {
+        Stage::Verified if record.action == Action::ConfigEdit => {
+            "as approved; no node has it before it is rolled out".to_owned()
+        }
         Stage::Verified => format!("{}, and it lasts", headline(plan)),
         Stage::RolledBack if plan.on_node().is_some() => format!("{} is as it was before", plan.node),
         Stage::RolledBack => "it is as it was before".to_owned(),
@@ -105,6 +108,8 @@ fn reason(transition: &Transition) -> Option<&str> {
 pub(crate) fn stage(action: Action, stage: Stage) -> &'static str {
     match stage {
         Stage::Dispatched if action.carrier() == Carrier::Controller => "begun",
+        Stage::Applied if action == Action::ConfigEdit => "waits for the merge",
+        Stage::Verified if action == Action::ConfigEdit => "merged",
         Stage::Proposed => "waits for approval",
         Stage::Approved => "approved",
         Stage::Dispatched => "handed to the node",
@@ -194,6 +199,9 @@ impl Sections<'_> {
             Some(on_node) => {
                 let within = span(i64::from(on_node.confirm_within_s));
                 format!("within {within} {met}; else the node undoes it by itself")
+            }
+            None if self.record().action == Action::ConfigEdit => {
+                "the file on the branch, once it is merged, has to be the one approved".to_owned()
             }
             None => met,
         };

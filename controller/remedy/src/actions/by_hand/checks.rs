@@ -4,7 +4,7 @@ use common_model::diagnosis::Remedy;
 use serde_json::Value;
 
 use super::{HEAP_SIZES, Told, jvm_lines, place, yml};
-use crate::actions::{jvm_heap, sysctl_set, unit_limit, yml_edit};
+use crate::actions::{jvm_heap, sysctl_set, unit_limit, config_edit};
 use crate::ask::{Ask, shown};
 
 /// Of each failed check that no other action mends, what to do.
@@ -21,7 +21,7 @@ pub(super) fn told(ask: &Ask<'_>) -> Vec<Told> {
             "system-call-filter" => native || unit_limit::forbids_seccomp(ask),
             "heap-size" => mended(jvm_heap::ACTION.propose, ask),
             "max-map-count" => mended(sysctl_set::ACTION.propose, ask),
-            "discovery-configured" => mended(yml_edit::ACTION.propose, ask),
+            "discovery-configured" => mended(config_edit::ACTION.propose, ask),
             _ => false,
         };
         if !is_mended {

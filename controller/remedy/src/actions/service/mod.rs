@@ -16,7 +16,7 @@ fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
     match ask.verdict.cause.as_str() {
         "not-running" => start(ask).into_iter().collect(),
         // With an edit to make, the restart is part of that remedy.
-        _ if super::yml_edit::applies(ask) => Vec::new(),
+        _ if super::config_edit::applies(ask) => Vec::new(),
         _ => restart(ask).into_iter().collect(),
     }
 }

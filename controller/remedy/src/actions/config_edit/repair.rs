@@ -3,7 +3,7 @@
 use common_evidence::collectors::engine_config::{EngineConfig, Setting};
 use controller_correlate::diff;
 
-use super::{Edit, edit};
+use super::Edit;
 use crate::ask::{Ask, shown};
 
 /// The yml before the change that brought the cause, where that is known and still stands.
@@ -21,7 +21,14 @@ pub(super) fn taken_back(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
         risk.push_str(" It binds the engine to every network the machine is in: whoever reaches one that asks for no password can read and delete all data.");
     }
     let by = change.who.as_ref().map(|who| format!(" by {}", shown(who))).unwrap_or_default();
-    Some(Edit { does: format!("Take back the change{by} of"), text: before.text, risk, unfinished: false })
+    Some(Edit {
+        does: format!("Take back the change{by} of"),
+        changes: common_yml::difference(&config.text, &before.text).ok().flatten().unwrap_or_default(),
+        text: before.text.clone(),
+        risk,
+        unfinished: false,
+        exposes: opens(config, &before),
+    })
 }
 
 /// Whether the text before binds to every address, and the one now does not.
@@ -56,7 +63,9 @@ fn mended(config: &EngineConfig) -> Option<Edit> {
         does: format!("{does} line {} of", fault.line),
         text,
         risk: "The loader takes the line then; make sure that it says what was meant.".to_owned(),
+        changes: Vec::new(),
         unfinished: false,
+        exposes: false,
     })
 }
 
@@ -82,21 +91,18 @@ pub(super) fn unknown(ask: &Ask<'_>, config: &EngineConfig) -> Vec<Edit> {
 
 fn renamed(ask: &Ask<'_>, config: &EngineConfig, setting: &Setting) -> Option<Edit> {
     let key = proposed(ask.message()).filter(|key| config.get(key).is_none())?;
-    Some(Edit {
-        does: format!("Write {key} instead of {} in line {} of", shown(&setting.key), setting.line),
-        text: edit::rename(config, setting, key).filter(|text| reads(config, text))?,
-        risk: format!("{key} is the engine's guess at what was meant; its value then takes effect."),
-        unfinished: false,
-    })
+    let rename = common_yml::Edit::Rename { key: setting.key.parse().ok()?, to: key.parse().ok()? };
+    let does = format!("Write {key} instead of {} in line {} of", shown(&setting.key), setting.line);
+    let risk = format!("{key} is the engine's guess at what was meant; its value then takes effect.");
+    Edit::of(config, does, vec![rename], risk)
 }
 
 fn without(config: &EngineConfig, setting: &Setting) -> Option<Edit> {
-    Some(Edit {
-        does: format!("Take {} out, line {} of", shown(&setting.key), setting.line),
-        text: edit::comment_out(config, setting).filter(|text| reads(config, text))?,
-        risk: "What it was set for has another name in this version, needs a plugin that is not there, or is no more: see the version's breaking changes.".to_owned(),
-        unfinished: false,
-    })
+    let key: common_yml::Key = setting.key.parse().ok()?;
+    let from = common_yml::current(&config.text, &key).ok()??;
+    let does = format!("Take {} out, line {} of", shown(&setting.key), setting.line);
+    let risk = "What it was set for has another name in this version, needs a plugin that is not there, or is no more: see the version's breaking changes.";
+    Edit::of(config, does, vec![common_yml::Edit::Unset { key, from }], risk.to_owned())
 }
 
 fn reads(config: &EngineConfig, text: &str) -> bool {

@@ -2,21 +2,17 @@
 
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::settings::Origin;
+use common_yml::Setting;
 use controller_correlate::EngineView;
 use controller_correlate::engine_view::{HTTP_BIND, TRANSPORT_ADDRESS};
 use controller_correlate::target::outside_addresses;
 use std::net::IpAddr;
 
-use super::{Edit, edit, list, quoted};
+use super::Edit;
 use crate::actions::unit_limit::wanted_address;
 use crate::ask::Ask;
 
 const RESTART: &str = "The node leaves its cluster while it restarts.";
-
-fn set(config: &EngineConfig, key: &str, value: &str, risk: String) -> Option<Edit> {
-    let text = edit::set(config, key, value)?;
-    Some(Edit { does: format!("Set {key}: {value} in"), text, risk, unfinished: false })
-}
 
 /// Whether the file as it stands already says what the client needs.
 pub(super) fn is_right(ask: &Ask<'_>) -> bool {
@@ -44,7 +40,7 @@ pub(super) fn is_right(ask: &Ask<'_>) -> bool {
 pub(super) fn reachable(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
     let engine = ask.engine.as_ref()?;
     let address = ask.addresses.iter().find(|address| !address.is_loopback())?;
-    let value = list(["_local_".to_owned(), address.to_string()]);
+    let value = Setting::Many(vec!["_local_".to_owned(), address.to_string()]);
     let setting = ask.detail("setting")?;
     let source = ask.detail("source");
     let in_file = source.is_some_and(|source| source.starts_with('/'));
@@ -67,8 +63,9 @@ pub(super) fn reachable(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
             " With a transport address that is not loopback the engine enforces its bootstrap checks and refuses to start if one fails.",
         );
     }
-    risk.push_str(&exposure(engine, address));
-    set(config, key, &value, risk)
+    let exposes = is_exposed(engine, address);
+    risk.push_str(&exposure(exposes, address));
+    Some(Edit { exposes, ..Edit::set(config, key, value, risk)? })
 }
 
 /// Adds the client's address to those that HTTP listens on. The transport and what is published stay as they are.
@@ -82,13 +79,19 @@ pub(super) fn also(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
     }
     let address = ask.addresses.first()?;
     let added = if address.is_loopback() { "_local_".to_owned() } else { address.to_string() };
-    let value = list(bind.values.into_iter().chain([added]));
-    set(config, KEY, &value, format!("{RESTART}{}", exposure(engine, address)))
+    let value = Setting::Many(bind.values.into_iter().chain([added]).collect());
+    let exposes = is_exposed(engine, address);
+    let risk = format!("{RESTART}{}", exposure(exposes, address));
+    Some(Edit { exposes, ..Edit::set(config, KEY, value, risk)? })
+}
+
+fn is_exposed(engine: &EngineView, address: &IpAddr) -> bool {
+    engine.settings().security.on != Some(true) && !address.is_loopback()
 }
 
 /// What opening an address means where nobody is asked for a password.
-fn exposure(engine: &EngineView, address: &IpAddr) -> String {
-    if engine.settings().security.on == Some(true) || address.is_loopback() {
+fn exposure(exposes: bool, address: &IpAddr) -> String {
+    if !exposes {
         return String::new();
     }
     format!(
@@ -105,7 +108,7 @@ pub(super) fn port(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
         return None;
     }
     let risk = format!("{RESTART} Clients that use the present port lose it.");
-    set(config, ask.detail("setting")?, &wanted.to_string(), risk)
+    Edit::set(config, ask.detail("setting")?, Setting::One(wanted.to_string()), risk)
 }
 
 /// Puts the address that the machine has in place of the one it does not have.
@@ -118,12 +121,11 @@ pub(super) fn present(ask: &Ask<'_>, config: &EngineConfig) -> Option<Edit> {
     let address = held_address(ask, &interfaces)?;
     let values = setting.values.iter().map(|value| if names_it(value) { address.to_string() } else { value.clone() });
     let value = match setting.values.as_slice() {
-        [_] if address.is_ipv4() => address.to_string(),
-        [_] => quoted(&address.to_string()),
-        _ => list(values),
+        [_] => Setting::One(address.to_string()),
+        _ => Setting::Many(values.collect()),
     };
     let risk = format!("{RESTART} Other nodes and clients that were told {gone} have to be told {address}.");
-    set(config, &setting.key, &value, risk)
+    Edit::set(config, &setting.key, value, risk)
 }
 
 /// The address of the machine that the client uses, else the only one it has.

@@ -2,7 +2,7 @@
 
 mod address;
 mod discovery;
-mod edit;
+mod owner;
 mod repair;
 #[cfg(test)]
 mod tests;
@@ -12,14 +12,15 @@ use std::collections::BTreeSet;
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::redact::HIDDEN;
 use common_model::diagnosis::{Remedy, RemedyKind};
+use common_yml::{Key, Setting};
 use controller_correlate::diff;
 
 use super::Action;
 use crate::ask::Ask;
 
 /// The entry.
-pub(super) static ACTION: Action = Action {
-    id: "yml-edit",
+pub(crate) static ACTION: Action = Action {
+    id: "config-edit",
     causes: &[
         "bound-to-loopback",
         "bound-to-other-address",
@@ -34,13 +35,33 @@ pub(super) static ACTION: Action = Action {
 };
 
 /// A new text for the yml.
-struct Edit {
+pub(crate) struct Edit {
     /// What it does, for the title, before the name of the file.
     does: String,
     text: String,
     risk: String,
+    /// The settings it changes, where that is all it does.
+    pub(crate) changes: Vec<common_yml::Edit>,
     /// Whether a person has to put something in first.
     unfinished: bool,
+    /// Whether it opens an engine to others that nothing shows to ask for a password.
+    pub(crate) exposes: bool,
+}
+
+impl Edit {
+    /// Changes settings only.
+    fn of(config: &EngineConfig, does: String, changes: Vec<common_yml::Edit>, risk: String) -> Option<Self> {
+        let text = common_yml::apply(&config.text, &changes).ok()?;
+        Some(Self { does, text, risk, changes, unfinished: false, exposes: false })
+    }
+
+    /// Sets one key.
+    fn set(config: &EngineConfig, key: &str, to: Setting, risk: String) -> Option<Self> {
+        let does = format!("Set {key}: {to} in");
+        let key: Key = key.parse().ok()?;
+        let from = common_yml::current(&config.text, &key).ok()?;
+        Self::of(config, does, vec![common_yml::Edit::Set { key, from, to }], risk)
+    }
 }
 
 /// Whether the file has to change; if not, a restart is what is needed.
@@ -50,6 +71,11 @@ pub(super) fn applies(ask: &Ask<'_>) -> bool {
 }
 
 fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
+    proposed(ask).into_iter().map(|(remedy, _)| remedy).collect()
+}
+
+/// What is proposed, and by which edit.
+pub(crate) fn proposed(ask: &Ask<'_>) -> Vec<(Remedy, Edit)> {
     let Some(config) = ask.config().filter(|_| applies(ask)) else { return Vec::new() };
     let edits = match ask.verdict.cause.as_str() {
         "config-syntax" => repair::syntax(ask, config),
@@ -67,16 +93,16 @@ fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
     };
     let mut texts = BTreeSet::new();
     let different = edits.into_iter().filter(|edit| texts.insert(edit.text.clone()));
-    different.filter_map(|edit| remedy(ask, config, edit)).collect()
+    different.filter_map(|edit| Some((remedy(ask, config, &edit)?, edit))).collect()
 }
 
-fn remedy(ask: &Ask<'_>, config: &EngineConfig, edit: Edit) -> Option<Remedy> {
+fn remedy(ask: &Ask<'_>, config: &EngineConfig, edit: &Edit) -> Option<Remedy> {
     let kind = if edit.unfinished { RemedyKind::Manual } else { RemedyKind::PullRequest };
     let title = format!("{} {}{}, then restart", edit.does, config.path, ask.on_node());
     Some(Remedy {
         commands: ask.restart(),
         diff: Some(patch(config, &edit.text)?),
-        risk: edit.risk,
+        risk: format!("{}{}", edit.risk, owner::warning(ask, config)),
         undo: "take the edit back and restart again".to_owned(),
         ..ACTION.remedy(kind, title)
     })
@@ -93,12 +119,3 @@ fn patch(config: &EngineConfig, text: &str) -> Option<String> {
         .find(|diff| !diff.is_empty() && !diff.contains(HIDDEN))
 }
 
-/// A value as yml takes it whatever it holds: JSON's strings are yml's.
-fn quoted(value: &str) -> String {
-    serde_json::Value::from(value).to_string()
-}
-
-/// Values as a list in one line.
-fn list(values: impl IntoIterator<Item = String>) -> String {
-    format!("[{}]", values.into_iter().map(|value| quoted(&value)).collect::<Vec<_>>().join(", "))
-}

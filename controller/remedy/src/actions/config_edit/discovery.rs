@@ -6,9 +6,10 @@ use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::collectors::interfaces::Interfaces;
 use common_evidence::firewall::Network;
 use common_evidence::settings::ResolvedSetting;
+use common_yml::Setting;
 use controller_correlate::{EngineView, NodePicture};
 
-use super::{Edit, edit, list, repair};
+use super::{Edit, repair};
 use crate::ask::Ask;
 
 const SEED_HOSTS: &str = "discovery.seed_hosts";
@@ -31,10 +32,10 @@ pub(super) fn edits(ask: &Ask<'_>, config: &EngineConfig) -> Vec<Edit> {
     }
     let peers = peers(ask);
     if !peers.is_empty() {
-        return joins(config, list(peers.iter().map(IpAddr::to_string)), false).into_iter().collect();
+        return joins(config, peers.iter().map(IpAddr::to_string).collect(), false).into_iter().collect();
     }
     // The one that leaves the checks in force comes first.
-    [joins(config, list([PLACEHOLDER.to_owned()]), true), alone(config)].into_iter().flatten().collect()
+    [joins(config, vec![PLACEHOLDER.to_owned()], true), alone(config)].into_iter().flatten().collect()
 }
 
 /// The check fails, and not for a discovery type that is no longer taken.
@@ -43,21 +44,20 @@ fn lacks_discovery(ask: &Ask<'_>) -> bool {
     checks.into_iter().flatten().any(|check| check["check"] == "discovery-configured" && check["actual"].is_null())
 }
 
-fn joins(config: &EngineConfig, hosts: String, unfinished: bool) -> Option<Edit> {
-    let text = edit::set(config, SEED_HOSTS, &hosts)?;
+fn joins(config: &EngineConfig, hosts: Vec<String>, unfinished: bool) -> Option<Edit> {
+    let hosts = Setting::Many(hosts);
     let does = match unfinished {
         true => format!("If it belongs to a cluster, put the address of another node of it into {SEED_HOSTS} in"),
         false => format!("Set {SEED_HOSTS}: {hosts}, the other nodes of its cluster, in"),
     };
     let risk = "The node then looks for its cluster there, and answers only once it has found it. A cluster that never was up also needs cluster.initial_master_nodes (OpenSearch from 2.0 on: cluster.initial_cluster_manager_nodes) for its first start.";
-    Some(Edit { does, text, risk: risk.to_owned(), unfinished })
+    Some(Edit { does, unfinished, ..Edit::set(config, SEED_HOSTS, hosts, risk.to_owned())? })
 }
 
 fn alone(config: &EngineConfig) -> Option<Edit> {
-    let text = edit::set(config, TYPE, "single-node")?;
     let does = format!("If it is a cluster of its own, set {TYPE}: single-node in");
     let risk = "Only for a node that is alone: it then never joins another, and the bootstrap checks only warn.";
-    Some(Edit { does, text, risk: risk.to_owned(), unfinished: false })
+    Some(Edit { does, ..Edit::set(config, TYPE, Setting::One("single-node".to_owned()), risk.to_owned())? })
 }
 
 /// Addresses, in a network of this node's, of the nodes whose engine has the same cluster name and is not bound to loopback only.

@@ -1,0 +1,170 @@
+//! A real Gitea of the test's own, with a repository in it.
+//!
+//! Its program is built once from the Go module proxy and kept where the lab keeps what takes long to make.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+const MODULE: &str = "code.gitea.io/gitea@v1.26.0";
+/// Sqlite's migrations on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// A running Gitea; it ends with this value.
+pub(crate) struct Gitea {
+    process: Child,
+    directory: TempDir,
+    root: String,
+    token: String,
+    http: Client,
+}
+
+impl Drop for Gitea {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn check(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {err}{out}");
+    out.into_owned()
+}
+
+/// The program and the files it serves from.
+fn program() -> PathBuf {
+    let cache = std::env::var_os("DIALTONE_LAB_CACHE").filter(|path| !path.is_empty());
+    let cache = cache.map_or_else(|| PathBuf::from("/var/cache/dialtone-lab"), PathBuf::from);
+    let done = cache.join(MODULE.replace('/', "-"));
+    fs::create_dir_all(&cache).unwrap();
+    let lock = File::create(cache.join("gitea.lock")).unwrap();
+    lock.lock().unwrap();
+    if done.exists() {
+        return done;
+    }
+    let go = || {
+        let mut go = Command::new("go");
+        // A newer toolchain is fetched where this one is older than the module wants.
+        go.env("GOTOOLCHAIN", "auto").env("GOFLAGS", "-mod=readonly");
+        go
+    };
+    let module: Value = serde_json::from_str(&check(go().args(["mod", "download", "-json", MODULE]))).unwrap();
+    let source = PathBuf::from(module["Dir"].as_str().unwrap());
+    let making = cache.join(".making-gitea");
+    drop(fs::remove_dir_all(&making));
+    fs::create_dir_all(&making).unwrap();
+    let build = ["build", "-trimpath", "-ldflags", "-s -w", "-tags", "sqlite sqlite_unlock_notify", "-o"];
+    check(go().current_dir(&source).args(build).arg(making.join("gitea")).arg("."));
+    for part in ["templates", "options", "public"] {
+        check(Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(source.join(part)).arg(&making));
+    }
+    fs::rename(&making, &done).unwrap();
+    done
+}
+
+impl Gitea {
+    /// One with the user `ops` and their empty repository `config`.
+    pub(crate) async fn start() -> Self {
+        common_tls::use_ring();
+        let program = tokio::task::spawn_blocking(program).await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let root = format!("http://127.0.0.1:{port}");
+        let ini = directory.path().join("app.ini");
+        fs::write(&ini, settings(directory.path(), &program, port)).unwrap();
+        let gitea = || {
+            let mut command = Command::new(program.join("gitea"));
+            let run_as_root = ("GITEA_I_AM_BEING_UNSAFE_RUNNING_AS_ROOT", "true");
+            command.env("HOME", directory.path()).env("GITEA_WORK_DIR", directory.path()).envs([run_as_root]);
+            command.arg("--config").arg(&ini);
+            command
+        };
+        check(gitea().arg("migrate"));
+        let user = [
+            "admin",
+            "user",
+            "create",
+            "--username",
+            "ops",
+            "--password",
+            "Secret-12345",
+            "--email",
+            "ops@example.org",
+        ];
+        check(gitea().args(user).args(["--admin", "--must-change-password=false"]));
+        let token = ["admin", "user", "generate-access-token", "--username", "ops", "--scopes", "all", "--raw"];
+        let token = check(gitea().args(token)).lines().last().unwrap().trim().to_owned();
+        let log = File::create(directory.path().join("log")).unwrap();
+        let process = gitea().arg("web").stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        let gitea = Self { process, directory, root, token, http };
+        timeout(START, gitea.is_up()).await.unwrap_or_else(|_| panic!("{}", gitea.log()));
+        gitea.api(Method::POST, "/user/repos", json!({"name": "config", "default_branch": "main"})).await;
+        gitea
+    }
+
+    async fn is_up(&self) {
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        while self.http.get(format!("{}/api/v1/version", self.root)).send().await.is_err() {
+            tick.tick().await;
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// Where git finds the repository.
+    pub(crate) fn url(&self) -> String {
+        format!("{}/ops/config.git", self.root)
+    }
+
+    /// The same for its owner, who needs no header.
+    pub(crate) fn owners_url(&self) -> String {
+        self.url().replace("http://", &format!("http://ops:{}@", self.token))
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Calls the API; the answer's text.
+    pub(crate) async fn text(&self, method: Method, path: &str, body: Value) -> String {
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.root));
+        let request = request.header("authorization", format!("token {}", self.token));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status} {text}\n{}", self.log());
+        text
+    }
+
+    /// The same for an answer in JSON.
+    pub(crate) async fn api(&self, method: Method, path: &str, body: Value) -> Value {
+        let text = self.text(method, path, body).await;
+        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
+    }
+}
+
+fn settings(directory: &Path, program: &Path, port: u16) -> String {
+    format!(
+        "WORK_PATH = {directory}\nRUN_MODE = prod\n\
+         [database]\nDB_TYPE = sqlite3\nPATH = {directory}/gitea.db\n\
+         [server]\nHTTP_ADDR = 127.0.0.1\nHTTP_PORT = {port}\nROOT_URL = http://127.0.0.1:{port}/\nDISABLE_SSH = true\n\
+         OFFLINE_MODE = true\nSTATIC_ROOT_PATH = {program}\n\
+         [security]\nINSTALL_LOCK = true\nSECRET_KEY = only-for-tests\n\
+         [service]\nDISABLE_REGISTRATION = true\n\
+         [log]\nMODE = console\nLEVEL = Warn\n",
+        directory = directory.display(),
+        program = program.display(),
+    )
+}
