@@ -135,7 +135,7 @@ pub fn confirm(places: &Places, id: &PlanId, nonce: &str) -> io::Result<Entry> {
     ledger.transition(&mut journal, State::Confirmed, None)?;
     point("confirmed");
     let (plan, before) = ledger.before(id)?;
-    let made_to_last = steps::persist(&plan.step, &before, places);
+    let made_to_last = steps::persist(&plan.step, &before, id, places);
     point("persisting");
     match made_to_last {
         Ok(note) => ledger.transition(&mut journal, State::Persisted, note.map(str::to_owned))?,

@@ -7,7 +7,7 @@ use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
-use common_plan::{Goal, Plan, Policy, Report, SCHEMA, Step, Why};
+use common_plan::{FirewallRevoke, Goal, Plan, PlanId, Policy, Report, SCHEMA, Step, Why};
 use controller_correlate::{NodePicture, Picture};
 
 use crate::ask::Ask;
@@ -58,22 +58,26 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, now: Timestamp) -> Ve
     proposals
 }
 
-/// A plan that sets what a verified one set back to what was before; else how to do it by hand. The node has to be as the first
-/// plan left it.
-pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
-    let Step::SysctlSet(set) = &plan.step else {
-        return Err(format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo));
+/// A plan that takes a verified one back; else how to do it by hand. The node has to be as the first plan left it.
+pub fn inverse(id: &PlanId, plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+    let (step, risk, undo) = match &plan.step {
+        Step::SysctlSet(set) => {
+            let mut step = set.clone();
+            (step.from, step.to, step.start) = (set.to, set.from, None);
+            step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
+            let risk = "What needed the higher value fails without it at its next start.".to_owned();
+            (Step::SysctlSet(step), risk, format!("set {} to {} again", set.key, set.to))
+        }
+        Step::FirewallAllow(made) => {
+            let risk = format!("{} can no longer reach port {}, unless another rule lets it.", made.source, made.port);
+            let undo = format!("approve a plan again that lets {} reach port {}", made.source, made.port);
+            (Step::FirewallRevoke(FirewallRevoke { plan: id.clone(), made: made.clone() }), risk, undo)
+        }
+        step => return Err(format!("{} is not taken back by a plan; by hand: {}", step.action(), plan.undo)),
     };
     let carrier = Carrier::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
-    let mut step = set.clone();
-    (step.from, step.to, step.start) = (set.to, set.from, None);
-    step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
     let why = Why { sentence: format!("Takes back: {}", plan.why.sentence), evidence: Vec::new() };
-    let texts = (
-        "What needed the higher value fails without it at its next start.",
-        format!("set {} to {} again", set.key, set.to),
-    );
-    carrier.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+    carrier.plan(step, (why, plan.goal.clone()), (&risk, &undo), now)
 }
 
 /// What a node that can carry out plans says of itself.
@@ -144,6 +148,10 @@ pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     let verdict = &diagnosis.verdict;
     if verdict.cause.as_str() == "healthy" {
         return true;
+    }
+    if matches!(plan.step, Step::FirewallRevoke(_)) {
+        // That the endpoint cannot be reached from there any more is what was asked for.
+        return verdict.certainty > Certainty::Undetermined;
     }
     let remains = |verdict: &Verdict| verdict.cause == plan.goal.cause;
     let down = |verdict: &Verdict| {

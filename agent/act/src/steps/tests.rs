@@ -57,7 +57,7 @@ impl Host {
     }
 
     fn persist(&self, step: &Step, before: &Before) {
-        persist(step, before, &self.places).unwrap();
+        persist(step, before, &id(), &self.places).unwrap();
     }
 
     fn undo(&self, step: &Step, before: &Before) -> Result<(), String> {
@@ -168,7 +168,7 @@ fn what_somebody_else_made_of_a_file_stays() {
     let before = host.observe(&step).unwrap();
     host.apply(&step, &before);
     host.write(CONF, "theirs\n");
-    assert!(persist(&step, &before, &host.places).unwrap_err().contains("changed by somebody else"));
+    assert!(persist(&step, &before, &id(), &host.places).unwrap_err().contains("changed by somebody else"));
     assert!(host.undo(&step, &before).unwrap_err().contains(CONF));
     assert_eq!(host.read(CONF).unwrap(), "theirs\n");
     assert_eq!(host.read("/proc/sys/vm/max_map_count").unwrap(), "65530\n", "the rest is undone all the same");
