@@ -8,4 +8,6 @@ mod fleet;
 mod install;
 mod install_rpm;
 mod lab_works;
+mod remedy_firewall;
 mod remedy_loop;
+mod trusting;

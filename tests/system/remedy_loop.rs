@@ -1,64 +1,19 @@
 //! From a verdict to its cure: proposed, approved by a person with a key of their own, carried out by the node or refused, and seen
 //! from outside to have worked.
 
-use serde_json::Value;
-use system_tests::lab::{Engine, Output};
+use system_tests::lab::Engine;
 
-use crate::fleet::{Node, Seen, fleet, node};
+use crate::fleet::{fleet, node};
+use crate::trusting::{Trusting, dialtone, stage};
 
-const POLICY: &str = "/etc/dialtone/policy.yaml";
-
-/// Has the node's administrator trust alice with these actions, for as long as it is borrowed.
-struct Trusting {
-    node: Node,
-    shipped: String,
+/// Stops the engine and waits for a plan that starts it.
+fn stopped(trusting: &Trusting) -> String {
+    trusting.node.check(&["systemctl", "stop", trusting.node.engine.name()]).unwrap();
+    trusting.planned("not-running", "service").1
 }
 
-impl Trusting {
-    fn new(engine: Engine, allow: &str) -> Self {
-        let node = node(engine);
-        let key: Value = json(&dialtone(&["key", "-o", "json"]));
-        let approver = serde_json::to_string(&key["approver"]).unwrap();
-        let shipped = node.check(&["cat", POLICY]).unwrap();
-        let text = format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n");
-        node.write(POLICY, text).unwrap();
-        Self { node, shipped }
-    }
-
-    /// Stops the engine and waits for a plan that starts it.
-    fn stopped(&self) -> (Seen, String) {
-        self.node.check(&["systemctl", "stop", self.node.engine.name()]).unwrap();
-        let seen = fleet().diagnose_when(&self.node.endpoint(), |seen| {
-            seen.cause() == "not-running" && seen.remedy("service")["plan_id"].is_string()
-        });
-        let plan = seen.remedy("service")["plan_id"].as_str().map(str::to_owned);
-        let plan = plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]));
-        (seen, plan)
-    }
-
-    fn is_active(&self) -> bool {
-        self.node.run(&["systemctl", "is-active", self.node.engine.name()]).unwrap().success()
-    }
-}
-
-impl Drop for Trusting {
-    fn drop(&mut self) {
-        // Should it fail, the node is not handed on: the next test sees the plan it allows.
-        self.node.write(POLICY, &self.shipped).ok();
-    }
-}
-
-fn dialtone(arguments: &[&str]) -> Output {
-    fleet().dialtone(arguments).unwrap()
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-fn stage(plan: &str) -> String {
-    let shown = json(&dialtone(&["plan", plan, "-o", "json"]));
-    shown["record"]["stage"].as_str().or(shown["stage"].as_str()).unwrap_or_default().to_owned()
+fn is_active(trusting: &Trusting) -> bool {
+    trusting.node.run(&["systemctl", "is-active", trusting.node.engine.name()]).unwrap().success()
 }
 
 const START: &str = "{service: {units: [elasticsearch.service, opensearch.service]}}";
@@ -66,11 +21,11 @@ const START: &str = "{service: {units: [elasticsearch.service, opensearch.servic
 #[test]
 fn a_stopped_engine_is_started_by_an_approved_plan() {
     let trusting = Trusting::new(Engine::Elasticsearch, START);
-    let (_, plan) = trusting.stopped();
+    let plan = stopped(&trusting);
     let approved = dialtone(&["approve", &plan, "--yes"]);
     assert_eq!(approved.code, Some(0), "{approved:?}");
     assert_eq!(stage(&plan), "verified");
-    assert!(trusting.is_active());
+    assert!(is_active(&trusting));
     fleet().diagnose_until(&trusting.node.endpoint(), "healthy");
     let verified = dialtone(&["audit", "verify"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
@@ -85,14 +40,14 @@ fn a_stopped_engine_is_started_by_an_approved_plan() {
 #[test]
 fn what_somebody_rejects_and_what_changed_meanwhile_is_not_done() {
     let trusting = Trusting::new(Engine::OpenSearch, START);
-    let (_, rejected) = trusting.stopped();
+    let rejected = stopped(&trusting);
     let said = dialtone(&["reject", &rejected, "--because", "it is being repaired"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_ne!(dialtone(&["approve", &rejected, "--yes"]).code, Some(0));
     assert_eq!(stage(&rejected), "rejected");
-    assert!(!trusting.is_active());
+    assert!(!is_active(&trusting));
 
-    let (_, late) = trusting.stopped();
+    let late = stopped(&trusting);
     assert_ne!(late, rejected);
     trusting.node.check(&["systemctl", "start", "opensearch"]).unwrap();
     let refused = dialtone(&["approve", &late, "--yes"]);
