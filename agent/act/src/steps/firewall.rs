@@ -84,18 +84,19 @@ impl<'a> Rules<'a> {
         }
         let Some(file) = opening.file(self.step.source) else { return Ok(()) };
         let _lock = ufw::lock(file, self.places)?;
-        let content = self.with_rule(opening, file)?;
+        let (content, changed) = self.with_rule(opening, file)?;
         if matches!(file, RulesFile::Nftables | RulesFile::NftablesSysconfig) {
-            nftables::check(&content, self)?;
+            nftables::check(&changed, self)?;
         }
-        super::put(file.path(), &content, self.places)
+        super::replace(file.path(), Some(&content), &changed, self.places)
     }
 
-    /// The file's content with the rule in it.
-    fn with_rule(self, opening: &Opening, file: RulesFile) -> Result<String, String> {
+    /// The file's content, and the same with the rule in it.
+    fn with_rule(self, opening: &Opening, file: RulesFile) -> Result<(String, String), String> {
         let content = super::read(file.path(), self.places)?.ok_or_else(|| format!("{} is not there", file.path()))?;
         let changed = rules_file::insert(&content, opening, &rules_file::Rule::of(self.step, self.id));
-        changed.ok_or_else(|| format!("the rule has no place in {} as it is", file.path()))
+        let changed = changed.ok_or_else(|| format!("the rule has no place in {} as it is", file.path()))?;
+        Ok((content, changed))
     }
 
     /// Takes every rule away in the kernel; goes through all, also when one fails.
@@ -119,7 +120,7 @@ impl<'a> Rules<'a> {
             let _lock = ufw::lock(file, self.places)?;
             let Some(content) = super::read(file.path(), self.places)? else { return Ok(()) };
             let without = rules_file::remove(&content, file, &self.mark());
-            if without == content { Ok(()) } else { super::put(file.path(), &without, self.places) }
+            if without == content { Ok(()) } else { super::replace(file.path(), Some(&content), &without, self.places) }
         });
         forgotten.fold(Ok(()), super::both)
     }

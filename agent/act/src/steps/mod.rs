@@ -141,4 +141,6 @@ fn put(path: &str, content: &str, places: &Places) -> Result<(), String> {
 }
 
 #[cfg(test)]
+mod firewall_tests;
+#[cfg(test)]
 mod tests;

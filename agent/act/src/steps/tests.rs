@@ -22,7 +22,7 @@ impl Host {
         let host = Self { places: Places::below(root.path().to_owned()), _root: root };
         host.write("/proc/sys/vm/max_map_count", "65530\n");
         host.write("/usr/bin/state", unit);
-        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/systemctl_for_tests");
+        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/systemctl");
         symlink(stand_in, host.places.at("/usr/bin/systemctl")).unwrap();
         host
     }
