@@ -157,6 +157,12 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(folder.join(format!(".{name}.dialtone")))
 }
 
+/// Takes a file away, if it is there.
+pub fn remove(path: &Path) -> io::Result<()> {
+    remove_if_there(path)?;
+    sync(split(path)?.0)
+}
+
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -231,7 +237,7 @@ mod tests {
             for (from, to) in
                 [(None, None), (None, Some(b"b".as_slice())), (Some(b"a".as_slice()), None), (Some(b"a"), Some(b"b"))]
             {
-                remove_if_there(&path).unwrap();
+                remove(&path).unwrap();
                 if let Some(there) = there {
                     fs::write(&path, there).unwrap();
                 }

@@ -17,8 +17,8 @@ pub(super) const INVARIANT: Invariant = Invariant {
     prove: |run: &Run| run.each(8, in_time),
 };
 
-/// The points before the act.
-const POINTS: [&str; 6] = ["begun", "before-image", "guard-starts", "guard-armed", "armed", "before-act"];
+/// The points at which the actuator waits before the act: itself, or for its guard.
+const POINTS: [&str; 5] = ["begun", "before-image", "guard-starts", "armed", "before-act"];
 /// For a plan to come to its point.
 const LIFE_MS: u64 = 500;
 const DAY_MS: i64 = 86_400_000;
