@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use common_model::Timestamp;
 use common_plan::wire::{Reply, Request};
 use common_plan::{
-    ApprovalKey, Entry, Goal, Plan, PlanBytes, Report, SCHEMA, Step, Sysctl, SysctlFile, SysctlSet, Why,
+    ApprovalKey, CarriedOutBy, Entry, Goal, OnNode, Plan, PlanBytes, Report, SCHEMA, Step, Sysctl, SysctlFile,
+    SysctlSet, Why,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -191,13 +192,15 @@ impl Host {
     pub fn plan_of(&self, step: Step, confirm_within_s: u32) -> Plan {
         Plan {
             schema: SCHEMA.to_owned(),
+            by: CarriedOutBy::Node(OnNode {
+                session: self.report().session,
+                epoch: 7,
+                expires_boot_ms: u64::MAX,
+                confirm_within_s,
+            }),
             node: self.name.parse().unwrap(),
-            session: self.report().session,
-            epoch: 7,
             made_at: Timestamp(0),
             expires_at: Timestamp(9_000_000_000_000),
-            expires_boot_ms: u64::MAX,
-            confirm_within_s,
             step,
             why: Why { sentence: "too low".to_owned(), evidence: Vec::new() },
             goal: Goal { endpoint: "http://es-1:9200".to_owned(), cause: "bootstrap-check".parse().unwrap() },

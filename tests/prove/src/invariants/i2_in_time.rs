@@ -1,6 +1,7 @@
 //! I2: whoever has a plan in hand is stopped until it has expired, and goes on then.
 
 use agent_act::clock;
+use common_plan::CarriedOutBy;
 use common_plan::wire::Reply;
 use rustix::process::Pid;
 use tests_node::{is_stopped, resume, until};
@@ -52,11 +53,12 @@ fn try_with(point: &str, expiry: Expiry, change: Change, life: u64) -> bool {
     let mut scene = Scene::new(change, 900, |plan| {
         let (boot, wall) = (clock::boot_ms() + life, clock::now().plus_millis(life.cast_signed()));
         ends = boot;
+        let CarriedOutBy::Node(on_node) = &mut plan.by else { panic!("a plan for the controller") };
         match expiry {
-            Expiry::Boot => plan.expires_boot_ms = boot,
+            Expiry::Boot => on_node.expires_boot_ms = boot,
             Expiry::Wall => plan.expires_at = wall,
-            Expiry::SetBack => (plan.expires_boot_ms, plan.expires_at) = (boot, wall.plus_millis(DAY_MS)),
-            Expiry::SetForward => (plan.expires_boot_ms, plan.expires_at) = (boot, wall.plus_millis(-DAY_MS)),
+            Expiry::SetBack => (on_node.expires_boot_ms, plan.expires_at) = (boot, wall.plus_millis(DAY_MS)),
+            Expiry::SetForward => (on_node.expires_boot_ms, plan.expires_at) = (boot, wall.plus_millis(-DAY_MS)),
         }
     });
     let actuator = scene.host.serve(Some(point));
