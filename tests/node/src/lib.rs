@@ -76,13 +76,7 @@ impl Host {
     }
 
     /// A node of this name whose policy has these lines at its top, and trusts this key as alice's.
-    pub fn named(
-        name: &str,
-        actuator: impl Into<PathBuf>,
-        kernel: Kernel,
-        key: ApprovalKey,
-        policy: &str,
-    ) -> Self {
+    pub fn named(name: &str, actuator: impl Into<PathBuf>, kernel: Kernel, key: ApprovalKey, policy: &str) -> Self {
         // In memory where there is such a place: thousands of nodes are made, and none has to outlive a power cut.
         let memory = Path::new("/dev/shm");
         let root = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };

@@ -4,6 +4,7 @@
 
 mod firewall;
 pub mod invariants;
+mod mutants;
 mod network;
 mod programs;
 mod report;

@@ -28,6 +28,8 @@ fn main() -> io::Result<ExitCode> {
     let chosen: Vec<&Invariant> =
         ALL.iter().filter(|invariant| arguments.invariants.is_empty() || is_wanted(invariant.id)).collect();
     let mut out = io::stdout();
+    // Failures are told at the end, each with how to have it again.
+    std::panic::set_hook(Box::new(|_| {}));
     if chosen.len() < arguments.invariants.len() || chosen.is_empty() {
         let known: Vec<&str> = ALL.iter().map(|invariant| invariant.id).collect();
         writeln!(io::stderr(), "prove: the invariants are {}", known.join(", "))?;

@@ -53,7 +53,8 @@ impl Report {
             values.sort_unstable();
             let at = |part: usize| values[(values.len() - 1) * part / 100];
             let count = values.len();
-            writeln!(text, "      {what}: half {}, 99 in 100 {}, most {} (of {count})", at(50), at(99), at(100)).unwrap();
+            writeln!(text, "      {what}: half {}, 99 in 100 {}, most {} (of {count})", at(50), at(99), at(100))
+                .unwrap();
         }
         for (number, why) in self.failures.iter().take(5) {
             writeln!(text, "      trial {number} FAILED: {}", why.escape_debug()).unwrap();
@@ -65,7 +66,8 @@ impl Report {
 
 /// The table of a run.
 pub fn table(reports: &[Report]) -> String {
-    let mut text = String::from("| invariant | commit | seed | trials | of | failures | time |\n|---|---|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| invariant | commit | seed | trials | of | failures | time |\n|---|---|---|---|---|---|---|\n");
     let commit = commit();
     for Report { id, seed, trials: (made, wanted), failures, took, .. } in reports {
         let (failed, seconds) = (failures.len(), took.as_secs_f64());

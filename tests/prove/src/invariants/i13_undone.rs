@@ -79,5 +79,8 @@ fn undone(trial: &mut Trial<'_>) {
     let state = scene.check();
     assert!(confirms || state == State::Reverted, "{death:?}: {state:?}");
     drop(again);
-    trial.count(&format!("{change:?}: {death:?} died{}, {state:?}", if confirms { " while it was confirmed" } else { "" }));
+    trial.count(&format!(
+        "{change:?}: {death:?} died{}, {state:?}",
+        if confirms { " while it was confirmed" } else { "" }
+    ));
 }

@@ -39,7 +39,8 @@ enum Expiry {
 
 fn in_time(trial: &mut Trial<'_>) {
     let point = POINTS[usize::try_from(trial.number).unwrap() % POINTS.len()];
-    let expiry = trial.pick(&[Expiry::Boot, Expiry::Boot, Expiry::Wall, Expiry::Wall, Expiry::SetBack, Expiry::SetForward]);
+    let expiry =
+        trial.pick(&[Expiry::Boot, Expiry::Boot, Expiry::Wall, Expiry::Wall, Expiry::SetBack, Expiry::SetForward]);
     let change = trial.pick(&[Change::Setting, Change::Setting, Change::Setting, Change::Rule]);
     // A machine that is too busy for a plan to come to its point in time has tried nothing.
     let life = (1..).map(|times| LIFE_MS * times).find(|life| try_with(point, expiry, change, *life));

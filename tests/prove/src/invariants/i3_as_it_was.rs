@@ -109,7 +109,11 @@ fn ruleset(trial: &mut Trial<'_>) {
         asking.join().unwrap()
     });
     let applied = matches!(reply, Some(Reply::Applied { .. }));
-    assert_eq!(firewall::rules_of(&scene.plan.id()), 0, "a rule stands in a ruleset that nobody planned for; {reply:?}");
+    assert_eq!(
+        firewall::rules_of(&scene.plan.id()),
+        0,
+        "a rule stands in a ruleset that nobody planned for; {reply:?}"
+    );
     trial.count(if applied { "ruleset: loaded after the act" } else { "ruleset: loaded before the act" });
     drop(actuator);
 }

@@ -33,3 +33,8 @@ registry! {
     i4_signed,
     i13_undone,
 }
+
+/// Trials for a release.
+pub(crate) fn trials_of(id: &str) -> u64 {
+    ALL.iter().find(|invariant| invariant.id == id).map_or(0, |invariant| invariant.trials)
+}
