@@ -112,32 +112,30 @@ fn read(path: &str, places: &Places) -> Result<Option<String>, String> {
     files::read_text(&places.at(path)).map_err(|error| format!("{path}: {error}"))
 }
 
-/// Replaces a file, provided it is still as it was.
+/// Puts a file in place of what was there before, and of nothing else.
 fn replace(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
-    if read(path, places)?.as_deref() != before {
-        return Err(format!("{path} was changed by somebody else since"));
+    if exchange(path, before, Some(after), places)? {
+        Ok(())
+    } else {
+        Err(format!("{path} was changed by somebody else since"))
     }
-    put(path, after, places)
 }
 
 /// Brings back what a file was before, provided it is what we made of it. Done twice, it does nothing the second time.
 fn bring_back(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
-    let now = read(path, places)?;
-    match before {
-        _ if now.as_deref() == before => Ok(()),
-        _ if now.as_deref() != Some(after) => {
-            Err(format!("{path} was changed by somebody else since and stays as it is"))
-        }
-        Some(before) => put(path, before, places),
-        None => files::remove(&places.at(path)).map_err(|error| format!("{path}: {error}")),
+    if read(path, places)?.as_deref() == before || exchange(path, Some(after), before, places)? {
+        Ok(())
+    } else {
+        Err(format!("{path} was changed by somebody else since and stays as it is"))
     }
 }
 
-fn put(path: &str, content: &str, places: &Places) -> Result<(), String> {
+fn exchange(path: &str, from: Option<&str>, to: Option<&str>, places: &Places) -> Result<bool, String> {
     let target = places.at(path);
     let folder = target.parent().unwrap_or(Path::new("/"));
-    let put = files::make_dir(folder, 0o755).and_then(|()| files::write(&target, content.as_bytes(), 0o644));
-    put.map_err(|error| format!("{path}: {error}"))
+    let made = if to.is_some() { files::make_dir(folder, 0o755) } else { Ok(()) };
+    let exchanged = made.and_then(|()| files::exchange(&target, from.map(str::as_bytes), to.map(str::as_bytes), 0o644));
+    exchanged.map_err(|error| format!("{path}: {error}"))
 }
 
 #[cfg(test)]
