@@ -1,9 +1,11 @@
 //! `/etc/dialtone/controller.yaml`.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use controller_remedy::plan::Terms;
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is unless told otherwise.
@@ -25,6 +27,8 @@ pub struct Config {
     pub certificate_seconds: u64,
     /// Milliseconds a diagnosis waits for agents to read their sources again.
     pub refresh_ms: u32,
+    /// How long plans are good for.
+    pub plans: Terms,
 }
 
 impl Default for Config {
@@ -35,6 +39,7 @@ impl Default for Config {
             names: Vec::new(),
             certificate_seconds: 86_400,
             refresh_ms: 400,
+            plans: Terms::default(),
         }
     }
 }
@@ -54,6 +59,9 @@ pub enum ConfigError {
     /// The validity is too short to renew in, or too long to mean anything.
     #[error("certificate_seconds is {0}: give 10 to 2592000")]
     Validity(u64),
+    /// Plans would be over before anybody could read them, or stay on trial for longer than anybody waits.
+    #[error("plans: {0} is {1}: give {first} to {last}", first = .2.start(), last = .2.end())]
+    Terms(&'static str, u32, RangeInclusive<u32>),
 }
 
 impl Config {
@@ -74,7 +82,10 @@ impl Config {
         if !(10..=2_592_000).contains(&config.certificate_seconds) {
             return Err(ConfigError::Validity(config.certificate_seconds));
         }
-        Ok(config)
+        match config.plans.out_of_bounds() {
+            Some((name, value, bounds)) => Err(ConfigError::Terms(name, value, bounds)),
+            None => Ok(config),
+        }
     }
 
     /// The directory of the CA's certificate and key.
@@ -115,5 +126,8 @@ mod tests {
         let ConfigError::Yaml(_, source) = error else { panic!("{error:?}") };
         assert!(source.to_string().contains("listn"), "{source}");
         assert!(matches!(parse("certificate_seconds: 1\n"), Err(ConfigError::Validity(1))));
+        let error = parse("plans: {prove_seconds: 5}\n").unwrap_err();
+        assert_eq!(error.to_string(), "plans: prove_seconds is 5: give 10 to 900");
+        assert_eq!(parse("plans: {valid_seconds: 60}\n").unwrap().plans.prove_seconds, 60);
     }
 }

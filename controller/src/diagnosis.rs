@@ -144,7 +144,7 @@ async fn with_plans(
     }
     let core = Arc::clone(core);
     blocking(move || {
-        for Proposal { remedy, plan } in proposals(&diagnosis, &picture, now()) {
+        for Proposal { remedy, plan } in proposals(&diagnosis, &picture, &core.config.plans, now()) {
             let Some(remedy) = diagnosis.remedies.get_mut(remedy) else { continue };
             let made = plan.and_then(|(plan, needed)| {
                 let made = core.plans.propose(&plan, needed, &remedy.title, proposer.as_deref(), now());

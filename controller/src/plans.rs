@@ -118,7 +118,9 @@ impl Plans {
                     == (plan.node.clone(), plan.session.clone(), plan.epoch, plan.step.clone())
             });
             // One that ends in a moment is of no use to who is to read and sign it.
-            if same && kept.life.record.expires_at > now.plus_millis(60_000) {
+            let Record { made_at, expires_at, .. } = &kept.life.record;
+            let moment = 60_000.min(expires_at.millis_since(*made_at) / 2);
+            if same && *expires_at > now.plus_millis(moment) {
                 return Ok(Some(kept.life.record.id));
             }
         }

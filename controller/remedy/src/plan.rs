@@ -1,6 +1,7 @@
 //! From a remedy with a step to the plan an operator can approve. Pure: the time comes in.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
@@ -9,17 +10,43 @@ use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
 use common_plan::{Goal, Plan, Policy, Report, SCHEMA, Step, Why};
 use controller_correlate::{NodePicture, Picture};
+use serde::{Deserialize, Serialize};
 
 use crate::ask::Ask;
 use crate::step;
 
-/// How long a plan can be approved and carried out.
-pub const TTL_MS: i64 = 15 * 60 * 1000;
+/// How long plans are good for, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Terms {
+    /// To be approved and begun.
+    pub valid_seconds: u32,
+    /// To prove itself, once it is live, before it is undone.
+    pub prove_seconds: u32,
+    /// The same where a unit is started, which has to come up first.
+    pub prove_start_seconds: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { valid_seconds: 900, prove_seconds: 60, prove_start_seconds: 300 }
+    }
+}
+
+impl Terms {
+    /// Which of them is out of its bounds, with the bounds.
+    pub fn out_of_bounds(&self) -> Option<(&'static str, u32, RangeInclusive<u32>)> {
+        let all = [
+            ("valid_seconds", self.valid_seconds, 20..=3600),
+            ("prove_seconds", self.prove_seconds, 10..=900),
+            ("prove_start_seconds", self.prove_start_seconds, 10..=900),
+        ];
+        all.into_iter().find(|(_, value, bounds)| !bounds.contains(value))
+    }
+}
+
 /// A node whose clock differs by more would take the plan for expired, or for longer valid than it is.
 const MAX_CLOCK_OFFSET_MS: i64 = 30_000;
-/// Seconds within which a change has to prove itself; an engine that is started first has to come up.
-const WINDOW_S: u32 = 60;
-const WINDOW_WITH_START_S: u32 = 300;
 /// Bytes of one text in a plan, and lines of evidence.
 const MAX_TEXT: usize = 1000;
 const MAX_EVIDENCE: usize = 16;
@@ -35,12 +62,12 @@ pub struct Proposal {
 }
 
 /// The plans of a diagnosis. A node without an actuator has none, and nothing is said of it.
-pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, now: Timestamp) -> Vec<Proposal> {
+pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, terms: &Terms, now: Timestamp) -> Vec<Proposal> {
     let behind = diagnosis.blockers.iter().map(|blocker| (blocker, None));
     let mut proposals: Vec<Proposal> = Vec::new();
     for (verdict, change) in std::iter::once((&diagnosis.verdict, diagnosis.change.as_ref())).chain(behind) {
         let ask = Ask::new(verdict, change, picture);
-        let Some(carrier) = ask.node.and_then(Carrier::of) else { continue };
+        let Some(carrier) = ask.node.and_then(|node| Carrier::of(node, terms)) else { continue };
         for (index, remedy) in diagnosis.remedies.iter().enumerate() {
             let mends = crate::actions::ALL
                 .iter()
@@ -60,11 +87,11 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, now: Timestamp) -> Ve
 
 /// A plan that sets what a verified one set back to what was before; else how to do it by hand. The node has to be as the first
 /// plan left it.
-pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+pub fn inverse(plan: &Plan, node: &NodePicture, terms: &Terms, now: Timestamp) -> Result<(Plan, u8), String> {
     let Step::SysctlSet(set) = &plan.step else {
         return Err(format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo));
     };
-    let carrier = Carrier::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let carrier = Carrier::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
     let mut step = set.clone();
     (step.from, step.to, step.start) = (set.to, set.from, None);
     step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
@@ -81,13 +108,14 @@ struct Carrier<'a> {
     node: &'a NodePicture,
     report: Report,
     policy: Option<Policy>,
+    terms: &'a Terms,
 }
 
 impl<'a> Carrier<'a> {
-    fn of(node: &'a NodePicture) -> Option<Self> {
+    fn of(node: &'a NodePicture, terms: &'a Terms) -> Option<Self> {
         let report = node.one::<Actuator>("").known()?.value.report.clone()?;
         let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
-        Some(Self { node, report, policy })
+        Some(Self { node, report, policy, terms })
     }
 
     fn plan(
@@ -112,7 +140,7 @@ impl<'a> Carrier<'a> {
         if persons.len() < usize::from(needed) {
             return Err(format!("{file} wants {needed} to approve it and lists {} approvers", persons.len()));
         }
-        let expires_at = now.plus_millis(TTL_MS);
+        let expires_at = now.plus_millis(i64::from(self.terms.valid_seconds) * 1000);
         let expires_boot_ms = u64::try_from(expires_at.millis_since(self.report.booted_at))
             .map_err(|_| format!("the actuator on {name} says that it booted in the future"))?;
         let plan = Plan {
@@ -123,7 +151,10 @@ impl<'a> Carrier<'a> {
             made_at: now,
             expires_at,
             expires_boot_ms,
-            confirm_within_s: if step.starts().is_some() { WINDOW_WITH_START_S } else { WINDOW_S },
+            confirm_within_s: match step.starts() {
+                Some(_) => self.terms.prove_start_seconds,
+                None => self.terms.prove_seconds,
+            },
             step,
             why,
             goal,
