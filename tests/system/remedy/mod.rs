@@ -1,10 +1,12 @@
 //! From a verdict to its cure: proposed, approved by a person with a key of their own, carried out by the node or refused, and seen
 //! from outside to have worked.
 
+mod console;
+
 use serde_json::Value;
 use system_tests::lab::{Engine, Output};
 
-use crate::fleet::{Node, Seen, fleet, node};
+use crate::fleet::{Node, fleet, node};
 
 const POLICY: &str = "/etc/dialtone/policy.yaml";
 
@@ -25,15 +27,20 @@ impl Trusting {
         Self { node, shipped }
     }
 
-    /// Stops the engine and waits for a plan that starts it.
-    fn stopped(&self) -> (Seen, String) {
-        self.node.check(&["systemctl", "stop", self.node.engine.name()]).unwrap();
+    /// The plan that is proposed for the broken node, by its cause and what it does.
+    fn plan(&self, cause: &str, action: &str) -> String {
         let seen = fleet().diagnose_when(&self.node.endpoint(), |seen| {
-            seen.cause() == "not-running" && seen.remedy("service")["plan_id"].is_string()
+            seen.cause() == cause && seen.remedy(action)["plan_id"].is_string()
         });
-        let plan = seen.remedy("service")["plan_id"].as_str().map(str::to_owned);
-        let plan = plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]));
-        (seen, plan)
+        assert_eq!(seen.cause(), cause, "{:#}", seen.json);
+        let plan = seen.remedy(action)["plan_id"].as_str().map(str::to_owned);
+        plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]))
+    }
+
+    /// Stops the engine; the plan that starts it.
+    fn stopped(&self) -> String {
+        self.node.check(&["systemctl", "stop", self.node.engine.name()]).unwrap();
+        self.plan("not-running", "service")
     }
 
     fn is_active(&self) -> bool {
@@ -61,12 +68,12 @@ fn stage(plan: &str) -> String {
     shown["record"]["stage"].as_str().or(shown["stage"].as_str()).unwrap_or_default().to_owned()
 }
 
-const START: &str = "{service: {units: [elasticsearch.service, opensearch.service]}}";
+const STARTS: &str = "service: {units: [elasticsearch.service, opensearch.service]}";
 
 #[test]
 fn a_stopped_engine_is_started_by_an_approved_plan() {
-    let trusting = Trusting::new(Engine::Elasticsearch, START);
-    let (_, plan) = trusting.stopped();
+    let trusting = Trusting::new(Engine::Elasticsearch, &format!("{{{STARTS}}}"));
+    let plan = trusting.stopped();
     let approved = dialtone(&["approve", &plan, "--yes"]);
     assert_eq!(approved.code, Some(0), "{approved:?}");
     assert_eq!(stage(&plan), "verified");
@@ -84,15 +91,15 @@ fn a_stopped_engine_is_started_by_an_approved_plan() {
 
 #[test]
 fn what_somebody_rejects_and_what_changed_meanwhile_is_not_done() {
-    let trusting = Trusting::new(Engine::OpenSearch, START);
-    let (_, rejected) = trusting.stopped();
+    let trusting = Trusting::new(Engine::OpenSearch, &format!("{{{STARTS}}}"));
+    let rejected = trusting.stopped();
     let said = dialtone(&["reject", &rejected, "--because", "it is being repaired"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_ne!(dialtone(&["approve", &rejected, "--yes"]).code, Some(0));
     assert_eq!(stage(&rejected), "rejected");
     assert!(!trusting.is_active());
 
-    let (_, late) = trusting.stopped();
+    let late = trusting.stopped();
     assert_ne!(late, rejected);
     trusting.node.check(&["systemctl", "start", "opensearch"]).unwrap();
     let refused = dialtone(&["approve", &late, "--yes"]);
