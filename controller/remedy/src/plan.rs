@@ -1,6 +1,6 @@
 //! From a remedy with a step to the plan an operator can approve. Pure: the time comes in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use common_evidence::collectors::actuator::Actuator;
@@ -8,7 +8,7 @@ use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
-use common_plan::{Goal, Plan, Policy, Report, SCHEMA, Step, Why};
+use common_plan::{Action, CarriedOutBy, Carrier, Goal, OnNode, Plan, Policy, Report, SCHEMA, Step, Why};
 use controller_correlate::{NodePicture, Picture};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,10 @@ impl Terms {
         ];
         all.into_iter().find(|(_, value, bounds)| !bounds.contains(value))
     }
+
+    fn expiry(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(i64::from(self.valid_seconds) * 1000)
+    }
 }
 
 /// A node whose clock differs by more would take the plan for expired, or for longer valid than it is.
@@ -61,13 +65,14 @@ pub struct Proposal {
     pub plan: Result<(Plan, u8), String>,
 }
 
-/// The plans of a diagnosis. A node without an actuator has none, and nothing is said of it.
-pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, terms: &Terms, now: Timestamp) -> Vec<Proposal> {
+/// The plans of a diagnosis. A node without an actuator carries out none, and nothing is said of it.
+pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: Timestamp) -> Vec<Proposal> {
     let behind = diagnosis.blockers.iter().map(|blocker| (blocker, None));
     let mut proposals: Vec<Proposal> = Vec::new();
     for (verdict, change) in std::iter::once((&diagnosis.verdict, diagnosis.change.as_ref())).chain(behind) {
         let ask = Ask::new(verdict, change, picture);
-        let Some(carrier) = ask.node.and_then(|node| Carrier::of(node, terms)) else { continue };
+        let Some(node) = ask.node else { continue };
+        let actuated = Actuated::of(node, &means.terms);
         for (index, remedy) in diagnosis.remedies.iter().enumerate() {
             let mends = crate::actions::ALL
                 .iter()
@@ -78,7 +83,12 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, terms: &Terms, now: T
             let Some(step) = step::of(&ask, remedy) else { continue };
             let why = Why { sentence: line(&verdict.sentence), evidence: decisive(diagnosis, &ask) };
             let goal = Goal { endpoint: picture.endpoint.to_string(), cause: verdict.cause.clone() };
-            let plan = carrier.plan(step, (why, goal), (&remedy.risk, &remedy.undo), now);
+            let texts = (remedy.risk.as_str(), remedy.undo.as_str());
+            let plan = match (step.action().carrier(), &actuated) {
+                (Carrier::Controller, _) => Ok(means.plan(step, node, (why, goal), texts, now)),
+                (Carrier::Node, Some(actuated)) => actuated.plan(step, (why, goal), texts, now),
+                (Carrier::Node, None) => continue,
+            };
             proposals.push(Proposal { remedy: index, plan });
         }
     }
@@ -91,7 +101,7 @@ pub fn inverse(plan: &Plan, node: &NodePicture, terms: &Terms, now: Timestamp) -
     let Step::SysctlSet(set) = &plan.step else {
         return Err(format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo));
     };
-    let carrier = Carrier::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
     let mut step = set.clone();
     (step.from, step.to, step.start) = (set.to, set.from, None);
     step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
@@ -100,18 +110,53 @@ pub fn inverse(plan: &Plan, node: &NodePicture, terms: &Terms, now: Timestamp) -
         "What needed the higher value fails without it at its next start.",
         format!("set {} to {} again", set.key, set.to),
     );
-    carrier.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+    actuated.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+}
+
+/// What the controller's own configuration says of plans.
+#[derive(Debug, Clone, Default)]
+pub struct Means {
+    /// How many persons have to approve a sort of step; one where nothing is said.
+    pub approvals: BTreeMap<Action, u8>,
+    /// How long plans are good for.
+    pub terms: Terms,
+}
+
+impl Means {
+    fn plan(
+        &self,
+        step: Step,
+        node: &NodePicture,
+        (why, goal): (Why, Goal),
+        (risk, undo): (&str, &str),
+        now: Timestamp,
+    ) -> (Plan, u8) {
+        let needed = self.approvals.get(&step.action()).copied().unwrap_or(1);
+        let plan = Plan {
+            schema: SCHEMA.to_owned(),
+            by: CarriedOutBy::Controller {},
+            node: node.name.clone(),
+            made_at: now,
+            expires_at: self.terms.expiry(now),
+            step,
+            why,
+            goal,
+            risk: line(risk),
+            undo: line(undo),
+        };
+        (plan, needed)
+    }
 }
 
 /// What a node that can carry out plans says of itself.
-struct Carrier<'a> {
+struct Actuated<'a> {
     node: &'a NodePicture,
     report: Report,
     policy: Option<Policy>,
     terms: &'a Terms,
 }
 
-impl<'a> Carrier<'a> {
+impl<'a> Actuated<'a> {
     fn of(node: &'a NodePicture, terms: &'a Terms) -> Option<Self> {
         let report = node.one::<Actuator>("").known()?.value.report.clone()?;
         let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
@@ -140,21 +185,23 @@ impl<'a> Carrier<'a> {
         if persons.len() < usize::from(needed) {
             return Err(format!("{file} wants {needed} to approve it and lists {} approvers", persons.len()));
         }
-        let expires_at = now.plus_millis(i64::from(self.terms.valid_seconds) * 1000);
+        let expires_at = self.terms.expiry(now);
         let expires_boot_ms = u64::try_from(expires_at.millis_since(self.report.booted_at))
             .map_err(|_| format!("the actuator on {name} says that it booted in the future"))?;
         let plan = Plan {
             schema: SCHEMA.to_owned(),
+            by: CarriedOutBy::Node(OnNode {
+                session: self.report.session.clone(),
+                epoch: policy.epoch,
+                expires_boot_ms,
+                confirm_within_s: match step.starts() {
+                    Some(_) => self.terms.prove_start_seconds,
+                    None => self.terms.prove_seconds,
+                },
+            }),
             node: name.clone(),
-            session: self.report.session.clone(),
-            epoch: policy.epoch,
             made_at: now,
             expires_at,
-            expires_boot_ms,
-            confirm_within_s: match step.starts() {
-                Some(_) => self.terms.prove_start_seconds,
-                None => self.terms.prove_seconds,
-            },
             step,
             why,
             goal,
