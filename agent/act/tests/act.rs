@@ -35,6 +35,21 @@ fn state(reply: Option<Reply>) -> State {
 }
 
 #[test]
+fn whoever_was_away_learns_what_waits_for_a_confirmation() {
+    let host = Host::new();
+    let _actuator = host.serve(None);
+    assert_eq!(host.ask(&Request::Pending {}), Some(Reply::Idle {}));
+    let plan = host.plan(900).encode().unwrap();
+    let made = applied(host.ask(&host.act(&plan)));
+    let pending = host.ask(&Request::Pending {});
+    assert!(matches!(&pending, Some(Reply::Applied { plan: waits, .. }) if *waits == plan.id()), "{pending:?}");
+    let nonce = applied(pending);
+    assert_eq!(nonce, made);
+    assert_eq!(state(host.ask(&Request::Confirm { plan: plan.id(), nonce })), State::Persisted);
+    assert_eq!(host.ask(&Request::Pending {}), Some(Reply::Idle {}));
+}
+
+#[test]
 fn a_confirmed_plan_lasts_and_acts_once() {
     let host = Host::new();
     let _actuator = host.serve(None);

@@ -2,7 +2,8 @@
 //!
 //! The agent asks [`Request::Act`]; the actuator answers [`Reply::Refused`], or [`Reply::Applied`] once the change is live. The
 //! agent has the controller look from outside over a new connection and, if it is content, sends [`Request::Confirm`] with the
-//! nonce, on this connection or another. [`Reply::Done`] is how it ended.
+//! nonce, on this connection or another. [`Reply::Done`] is how it ended. An agent that was started again meanwhile asks
+//! [`Request::Pending`] and goes on where the one before it was.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub enum Request {
         /// From [`Reply::Applied`]; proves that whoever confirms was reached after the change.
         nonce: String,
     },
+    /// Which plan waits for its confirmation?
+    Pending {},
     /// The controller has seen that it does not work, or has given up: undo it now instead of at the deadline.
     Revert {
         /// Which.
@@ -51,11 +54,15 @@ pub enum Reply {
     },
     /// Live. Undone unless confirmed within the plan's window.
     Applied {
+        /// Which.
+        plan: PlanId,
         /// Random text made after the act.
         nonce: String,
         /// Milliseconds left to confirm.
         left_ms: u64,
     },
+    /// No plan waits for its confirmation.
+    Idle {},
     /// It has ended.
     Done {
         /// How.

@@ -134,8 +134,9 @@ impl Host {
         self.report().entries.into_iter().find(|entry| entry.plan == plan.id())
     }
 
+    /// 0 for the moment in which the file that plays the kernel's is empty, since it is being written.
     pub(crate) fn live(&self) -> u64 {
-        fs::read_to_string(self.path("proc/sys/vm/max_map_count")).unwrap().trim().parse().unwrap()
+        fs::read_to_string(self.path("proc/sys/vm/max_map_count")).unwrap().trim().parse().unwrap_or_default()
     }
 
     pub(crate) fn is_old(&self) -> bool {
