@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common_model::text::printable_line;
-use common_plan::wire::{MAX_LINE, Reply, Request};
+use common_plan::wire::{Doubt, MAX_LINE, Reply, Request};
 use common_plan::{Approval, PlanBytes, PlanId};
 use common_tls::dial::{self, ClientIdentity};
 use proto::v1;
@@ -110,13 +110,13 @@ impl Relay {
             }
             Ok(Ok(v1::ProveReply { keep: false, because })) => {
                 tracing::warn!(plan = %id, "not proven from outside: {}", printable_line(&because));
-                Request::Revert { plan: id.clone() }
+                Request::Revert { plan: id.clone(), doubt: Doubt::NotSeen }
             }
             Ok(Err(why)) => {
                 tracing::warn!(plan = %id, "cannot be proven: {}", printable_line(&why));
-                Request::Revert { plan: id.clone() }
+                Request::Revert { plan: id.clone(), doubt: Doubt::NotSeen }
             }
-            Err(_) => Request::Revert { plan: id.clone() },
+            Err(_) => Request::Revert { plan: id.clone(), doubt: Doubt::NotReached },
         };
         actuator.say(&request).await?;
         Ok(ended(&actuator.hear(END_LIMIT).await?))

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use agent::agent::DEFAULT_SPOOL_QUOTA;
 use agent::{Agent, AgentConfig};
 use common_model::{NodeName, Timestamp};
-use common_plan::wire::{Reply, Request};
+use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{CarriedOutBy, Entry, Goal, OnNode, Plan, PlanBytes, SCHEMA, State, Step, Sysctl, SysctlSet, Why};
 use common_tls::Identity;
 use controller::{Config, Controller, init};
@@ -187,7 +187,7 @@ async fn an_agent_that_was_started_again_goes_on_with_the_plan_that_waits() {
 #[tokio::test]
 async fn what_is_not_seen_to_work_is_undone() {
     let (scene, request) = told(&plan("es-1.invalid:9200".to_owned(), "name-unresolved"), "approved", 4_000).await;
-    assert_eq!(request, Request::Revert { plan: scene.bytes.id() });
+    assert_eq!(request, Request::Revert { plan: scene.bytes.id(), doubt: Doubt::NotSeen });
     let last = scene.record()["history"].as_array().unwrap().last().unwrap().clone();
     assert!(last["because"].as_str().unwrap().starts_with("not proven from outside"), "{last}");
 }

@@ -109,7 +109,7 @@ fn answer(places: &Places, request: Request) -> Reply {
             Err(error) => refused("impossible", &error.to_string()),
         },
         Request::Confirm { plan, nonce } => ended(carry::confirm(places, &plan, &nonce)),
-        Request::Revert { plan } => ended(carry::revert(places, &plan, "the controller asked for it")),
+        Request::Revert { plan, doubt } => ended(carry::revert(places, &plan, &doubt.to_string())),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use agent_act::faults::POINTS;
-use common_plan::wire::{Reply, Request};
+use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{PlanBytes, State};
 use host::{Host, NEW, is_stopped, until};
 use rustix::process::{Signal, kill_process};
@@ -63,7 +63,7 @@ fn a_confirmed_plan_lasts_and_acts_once() {
     assert!(host.is_new());
     assert_eq!(host.entry(&plan).unwrap().approvers, ["alice"]);
     assert_eq!(code(host.ask(&host.act(&plan))), "repeated");
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Persisted);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Persisted);
     until("the guard has gone", || host.guards().is_empty());
     assert!(host.is_new());
 }
@@ -86,7 +86,7 @@ fn a_plan_is_undone_at_once_when_it_is_asked_for_or_its_guard_dies() {
     let _actuator = host.serve(None);
     let plan = host.plan(900).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Reverted);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Reverted);
     assert!(host.is_old());
     until("the guard has gone", || host.guards().is_empty());
     let plan = host.plan(899).encode().unwrap();
@@ -106,7 +106,7 @@ fn what_somebody_else_set_meanwhile_is_left_alone() {
     let plan = host.plan(900).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
     host.write("proc/sys/vm/max_map_count", "500000\n");
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Conflict);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Conflict);
     assert_eq!(host.live(), 500_000);
     assert!(host.entry(&plan).unwrap().because.unwrap().contains("vm.max_map_count is 500000"));
 }
@@ -189,7 +189,7 @@ fn kill_at(point: &str, victim: Victim, then: Then) -> (bool, State) {
             let Some(Reply::Applied { nonce, .. }) = host.ask(&host.act(&plan)) else { return };
             host.ask(&match then {
                 Then::Confirm => Request::Confirm { plan: plan.id(), nonce },
-                Then::Revert => Request::Revert { plan: plan.id() },
+                Then::Revert => Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen },
             });
         });
         let stopped = || is_stopped(actuator.pid()) || host.guards().into_iter().any(is_stopped);

@@ -34,11 +34,32 @@ pub enum Request {
     },
     /// Which plan waits for its confirmation?
     Pending {},
-    /// The controller has seen that it does not work, or has given up: undo it now instead of at the deadline.
+    /// It is not going to be confirmed: undo it now instead of at the deadline.
     Revert {
         /// Which.
         plan: PlanId,
+        /// Why not.
+        doubt: Doubt,
     },
+}
+
+/// Why a plan is not confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doubt {
+    /// The controller has looked from outside and has not seen it work.
+    NotSeen,
+    /// The controller was not reached, over a connection made after the change, while there was time.
+    NotReached,
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Doubt::NotSeen => "it was not seen from outside to work",
+            Doubt::NotReached => "the controller was not reached in time after the change",
+        })
+    }
 }
 
 /// From the actuator.

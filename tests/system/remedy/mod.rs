@@ -2,11 +2,15 @@
 //! from outside to have worked.
 
 mod console;
+mod deaths;
+mod trial;
+mod unhappy;
 
 use serde_json::Value;
-use system_tests::lab::{Engine, Output};
+use system_tests::lab::{Engine, Host, Output};
+use system_tests::product::Laptop;
 
-use crate::fleet::{Node, fleet, node};
+use crate::fleet::{Fleet, Node, fleet, node};
 
 const POLICY: &str = "/etc/dialtone/policy.yaml";
 
@@ -19,22 +23,13 @@ struct Trusting {
 impl Trusting {
     fn new(engine: Engine, allow: &str) -> Self {
         let node = node(engine);
-        let key: Value = json(&dialtone(&["key", "-o", "json"]));
-        let approver = serde_json::to_string(&key["approver"]).unwrap();
         let shipped = node.check(&["cat", POLICY]).unwrap();
-        let text = format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n");
-        node.write(POLICY, text).unwrap();
+        trust(&node, fleet().laptop(), allow);
         Self { node, shipped }
     }
 
-    /// The plan that is proposed for the broken node, by its cause and what it does.
     fn plan(&self, cause: &str, action: &str) -> String {
-        let seen = fleet().diagnose_when(&self.node.endpoint(), |seen| {
-            seen.cause() == cause && seen.remedy(action)["plan_id"].is_string()
-        });
-        assert_eq!(seen.cause(), cause, "{:#}", seen.json);
-        let plan = seen.remedy(action)["plan_id"].as_str().map(str::to_owned);
-        plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]))
+        proposed(fleet(), &self.node, cause, action)
     }
 
     /// Stops the engine; the plan that starts it.
@@ -55,6 +50,23 @@ impl Drop for Trusting {
     }
 }
 
+/// Lists a person's key in a host's policy, and what is allowed.
+fn trust(host: &Host, laptop: &Laptop, allow: &str) {
+    let key: Value = json(&laptop.dialtone(&["key", "-o", "json"]).unwrap());
+    let approver = serde_json::to_string(&key["approver"]).unwrap();
+    host.write(POLICY, format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n")).unwrap();
+}
+
+/// The plan that is proposed for a broken host, by its cause and what it does.
+fn proposed(fleet: &Fleet, host: &Host, cause: &str, action: &str) -> String {
+    let seen = fleet.diagnose_when(&format!("http://{}:9200", host.ip()), |seen| {
+        seen.cause() == cause && seen.remedy(action)["plan_id"].is_string()
+    });
+    assert_eq!(seen.cause(), cause, "{:#}", seen.json);
+    let plan = seen.remedy(action)["plan_id"].as_str().map(str::to_owned);
+    plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]))
+}
+
 fn dialtone(arguments: &[&str]) -> Output {
     fleet().dialtone(arguments).unwrap()
 }
@@ -63,9 +75,13 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// What the controller keeps of a plan.
+fn record(fleet: &Fleet, plan: &str) -> Value {
+    json(&fleet.dialtone(&["plan", plan, "-o", "json"]).unwrap())["record"].clone()
+}
+
 fn stage(plan: &str) -> String {
-    let shown = json(&dialtone(&["plan", plan, "-o", "json"]));
-    shown["record"]["stage"].as_str().or(shown["stage"].as_str()).unwrap_or_default().to_owned()
+    record(fleet(), plan)["stage"].as_str().unwrap_or_default().to_owned()
 }
 
 const STARTS: &str = "service: {units: [elasticsearch.service, opensearch.service]}";
