@@ -8,6 +8,4 @@ mod fleet;
 mod install;
 mod install_rpm;
 mod lab_works;
-mod remedy_firewall;
-mod remedy_loop;
-mod trusting;
+mod remedy;

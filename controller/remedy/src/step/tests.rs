@@ -11,7 +11,7 @@ use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
 use controller_correlate::{NodePicture, Picture};
 use serde_json::json;
 
-use crate::plan::{self, Means, Proposal, TTL_MS};
+use crate::plan::{self, Means, Proposal, Terms};
 use crate::with_remedies;
 
 const POLICY: &str = "
@@ -77,8 +77,8 @@ fn the_kernel_setting_is_raised_where_it_wins_and_the_engine_started() {
     let file = SysctlFile { name: Some("90-es.conf".parse().unwrap()), from: Some("65530".to_owned()) };
     assert_eq!(*persist, Some(file));
     assert_eq!(start.as_ref().unwrap().as_str(), "elasticsearch.service");
-    assert_eq!((plan.on_node().unwrap().epoch, plan.expires_at), (7, AT.plus_millis(TTL_MS)));
-    assert_eq!(plan.on_node().unwrap().expires_boot_ms, u64::try_from(3_600_000 + TTL_MS).unwrap());
+    assert_eq!((plan.on_node().unwrap().epoch, plan.expires_at), (7, AT.plus_millis(900_000)));
+    assert_eq!(plan.on_node().unwrap().expires_boot_ms, u64::try_from(3_600_000 + 900_000).unwrap());
     assert_eq!(plan.goal.cause.as_str(), "bootstrap-check");
     assert!(plan.why.evidence.iter().any(|line| line.contains("65530")), "{:?}", plan.why);
 }
@@ -160,7 +160,7 @@ fn a_node_whose_clock_is_off_gets_no_plan() {
 }
 
 fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
-    plan::inverse(&plan.encode().unwrap().id(), plan, node, now)
+    plan::inverse(&plan.encode().unwrap().id(), plan, node, &Terms::default(), now)
 }
 
 #[test]

@@ -1,17 +1,29 @@
 //! Letting the client in by an approved plan, in whatever owns the firewall: it lasts past a reload, ends with its inverse, and
 //! goes where it takes effect.
 
+use std::time::Instant;
+
 use serde_json::Value;
 use system_tests::lab::{Engine, persistent};
 
+use super::{Trusting, dialtone, json, proposed, stage};
 use crate::fleet::{Seen, fleet};
-use crate::trusting::{Trusting, dialtone, json, stage, verified};
 
 const OPEN: &str = "{firewall-allow: {ports: [9200], sources: [10.77.0.0/24]}}";
 
+/// Approves a plan and sees it proven; prints how long that took.
+#[allow(clippy::print_stdout, reason = "a figure for people")]
+fn verified(plan: &str, what: &str) {
+    let begun = Instant::now();
+    let approved = dialtone(&["approve", plan, "--yes"]);
+    println!("{what}: {:.1} s from approval to proven", begun.elapsed().as_secs_f64());
+    assert_eq!(approved.code, Some(0), "{approved:?}");
+    assert_eq!(stage(plan), "verified");
+}
+
 /// Waits for the plan that lets the client in, has it carried out, and sees the engine answer.
 fn opened(trusting: &Trusting, owner: &str) -> (Seen, String) {
-    let (seen, plan) = trusting.planned("host-firewall", "firewall-allow");
+    let (seen, plan) = proposed(fleet(), &trusting.node, "host-firewall", "firewall-allow");
     assert_eq!(seen.detail()["owner"], owner, "{:#}", seen.json);
     verified(&plan, owner);
     fleet().diagnose_until(&trusting.node.endpoint(), "healthy");
@@ -127,7 +139,7 @@ fn a_rule_that_moved_after_the_plan_was_made_refuses_it() {
     let trusting = Trusting::new(Engine::OpenSearch, OPEN);
     let node = &trusting.node;
     node.sudo(&["iptables", "-A", "INPUT", "-p", "tcp", "--dport", "9200", "-j", "DROP"]);
-    let (_, plan) = trusting.planned("host-firewall", "firewall-allow");
+    let (_, plan) = proposed(fleet(), &trusting.node, "host-firewall", "firewall-allow");
     node.sudo(&["iptables", "-I", "INPUT", "1", "-i", "lo", "-j", "ACCEPT"]);
     let refused = dialtone(&["approve", &plan, "--yes"]);
     assert_ne!(refused.code, Some(0), "{refused:?}");
