@@ -137,6 +137,7 @@ impl Plans {
             stage: Stage::Proposed,
             history: Vec::new(),
             reverted_by: None,
+            rollout: None,
         };
         let kept = Kept { bytes, life: Life::new(record) };
         let detail = format!("for {for_whom}: {title}; bytes sha256:{}", kept.bytes.digest());

@@ -12,6 +12,7 @@ mod plan;
 mod policy;
 mod record;
 mod report;
+pub mod rollout;
 mod step;
 pub mod wire;
 
@@ -22,6 +23,7 @@ pub use plan::{Goal, InvalidPlan, MAX_PLAN_BYTES, Plan, PlanBytes, PlanId, SCHEM
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
+pub use rollout::{Rollout, RolloutId};
 pub use step::{
     Action, FirewallAllow, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlFile, SysctlSet, UnitLimit,
     Verb,

@@ -146,6 +146,7 @@ pub(crate) mod tests {
             stage: Stage::Proposed,
             history: vec![transition(Stage::Proposed, plan.made_at, "controller", None)],
             reverted_by: None,
+            rollout: None,
         }
     }
 

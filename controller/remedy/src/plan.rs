@@ -77,14 +77,14 @@ pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan,
 }
 
 /// What a node that can carry out plans says of itself.
-struct Carrier<'a> {
+pub(crate) struct Carrier<'a> {
     node: &'a NodePicture,
     report: Report,
     policy: Option<Policy>,
 }
 
 impl<'a> Carrier<'a> {
-    fn of(node: &'a NodePicture) -> Option<Self> {
+    pub(crate) fn of(node: &'a NodePicture) -> Option<Self> {
         let report = node.one::<Actuator>("").known()?.value.report.clone()?;
         let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
         Some(Self { node, report, policy })
@@ -92,6 +92,18 @@ impl<'a> Carrier<'a> {
 
     fn plan(
         &self,
+        step: Step,
+        reasons: (Why, Goal),
+        texts: (&str, &str),
+        now: Timestamp,
+    ) -> Result<(Plan, u8), String> {
+        self.plan_for(TTL_MS, step, reasons, texts, now)
+    }
+
+    /// A plan whose approval is good for this many milliseconds.
+    pub(crate) fn plan_for(
+        &self,
+        ttl_ms: i64,
         step: Step,
         (why, goal): (Why, Goal),
         (risk, undo): (&str, &str),
@@ -112,7 +124,15 @@ impl<'a> Carrier<'a> {
         if persons.len() < usize::from(needed) {
             return Err(format!("{file} wants {needed} to approve it and lists {} approvers", persons.len()));
         }
-        let expires_at = now.plus_millis(TTL_MS);
+        let longest = i64::from(policy.plans_valid_s) * 1000;
+        if ttl_ms > longest {
+            let wanted = ttl_ms / 1000;
+            return Err(format!(
+                "{file} lets an approval be good for {} s, and this needs {wanted}: raise plans_valid_s",
+                longest / 1000
+            ));
+        }
+        let expires_at = now.plus_millis(ttl_ms);
         let expires_boot_ms = u64::try_from(expires_at.millis_since(self.report.booted_at))
             .map_err(|_| format!("the actuator on {name} says that it booted in the future"))?;
         let plan = Plan {
@@ -164,7 +184,7 @@ fn decisive(diagnosis: &Diagnosis, ask: &Ask<'_>) -> Vec<String> {
 }
 
 /// One printable line that fits into a plan.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let text = printable_line(text);
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {

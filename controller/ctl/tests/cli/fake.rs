@@ -99,6 +99,7 @@ pub(crate) fn record(plan: &Plan) -> Record {
         stage: Stage::Proposed,
         history: vec![proposed],
         reverted_by: None,
+        rollout: None,
     }
 }
 

@@ -21,6 +21,7 @@ fn life(needed: u8) -> Life {
         stage: Stage::Proposed,
         history: Vec::new(),
         reverted_by: None,
+        rollout: None,
     })
 }
 
