@@ -25,6 +25,16 @@ pub struct Config {
     pub certificate_seconds: u64,
     /// Milliseconds a diagnosis waits for agents to read their sources again.
     pub refresh_ms: u32,
+    /// How the engines' own API is asked, for rolling restarts.
+    pub engine_api: EngineApiConfig,
+}
+
+/// `engine_api` in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineApiConfig {
+    /// A file that says who the controller is to which cluster, and whom to trust; none: nobody in particular.
+    pub credentials: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -35,6 +45,7 @@ impl Default for Config {
             names: Vec::new(),
             certificate_seconds: 86_400,
             refresh_ms: 400,
+            engine_api: EngineApiConfig::default(),
         }
     }
 }

@@ -59,6 +59,16 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The unit it restarts, if it does: one that ran before, too.
+    pub fn restarts(&self) -> Option<&UnitName> {
+        match self {
+            Step::Service(Service { unit, verb: Verb::Restart, .. }) => Some(unit),
+            Step::Service(_) | Step::SysctlSet(_) | Step::UnitLimit(_) | Step::FirewallAllow(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
