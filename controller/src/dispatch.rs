@@ -7,7 +7,7 @@ use std::time::Duration;
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::unit::Unit;
 use common_model::{Diagnosis, NodeName, Timestamp};
-use common_plan::{Plan, PlanId, Record, Stage};
+use common_plan::{Carrier, Plan, PlanId, Record, Stage};
 use controller_remedy::lifecycle::Event;
 use controller_remedy::plan::is_met;
 use proto::v1;
@@ -70,7 +70,8 @@ pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError
 
 /// Takes in what is reported about a plan; if nothing is, up to when that is known.
 fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
-    if !matches!(record.stage, Stage::Dispatched | Stage::Applied) {
+    let with_node = matches!(record.stage, Stage::Dispatched | Stage::Applied);
+    if !with_node || record.action.carrier() == Carrier::Controller {
         return Ok(None);
     }
     let node = core.present(&record.node)?;
@@ -91,7 +92,8 @@ pub(crate) fn is_unknown_to_node(core: &Core, record: &Record) -> Result<Option<
     take_report(core, record)
 }
 
-/// Hands an approved plan to its node, unless a rollout says when its turn is.
+/// Hands an approved plan to its node, unless a rollout says when its turn is. Plans of the controller's own are taken up by
+/// [`crate::carry`].
 pub(crate) fn dispatch(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
     let kept = core.plans.get(id)?;
     if kept.life.record.rollout.is_some() { Ok(kept) } else { hand_over(core, id) }
@@ -101,6 +103,9 @@ pub(crate) fn dispatch(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
 pub(crate) fn hand_over(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
     let kept = core.plans.get(id)?;
     let record = &kept.life.record;
+    if record.action.carrier() == Carrier::Controller {
+        return Ok(kept);
+    }
     let agent = core.live.agent(&record.node);
     let (Stage::Approved, Some(agent)) = (record.stage, agent) else { return Ok(kept) };
     if let Some(unit) = kept.bytes.decode()?.step.restarts() {
@@ -170,7 +175,8 @@ pub(crate) async fn prove(
         return Err(Status::failed_precondition(format!("plan {} is {stage}", record.id)));
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
-    let window = Duration::from_secs(u64::from(plan.confirm_within_s));
+    let on_node = plan.on_node().ok_or_else(|| Status::failed_precondition("it is not for a node to carry out"))?;
+    let window = Duration::from_secs(u64::from(on_node.confirm_within_s));
     let left = Duration::from_millis(request.left_ms).min(window).saturating_sub(MARGIN);
     let run_before = kept.run_before;
     let (keep, because) = look(core, (&record.id, &plan, run_before.as_deref()), from, begun + left).await?;

@@ -110,7 +110,7 @@ impl Rollouts for RolloutsApi {
             for turn in &kept.rollout.turns {
                 let given = approvals.iter().filter(|(plan, _)| *plan == turn.plan);
                 for (plan, approval) in given {
-                    let event = Event::Approved { operator: operator.clone(), approval: approval.clone() };
+                    let event = Event::Approved { operator: operator.to_string(), approval: approval.clone() };
                     match core.plans.happened(plan, &event, now()) {
                         // The call was made twice, or the first was cut short.
                         Ok(_) | Err(PlanError::Impossible(Impossible::Twice(_))) => {}

@@ -8,7 +8,7 @@ use common_plan::rollout::{Calls, MAX_NODES, Moment, Order, Phase, ROLLOUT_SCHEM
 use common_plan::{Goal, Label, Plan, RolloutId, Service, Step, UnitName, Verb, Why};
 use controller_correlate::{EngineView, NodePicture};
 
-use crate::plan::{Carrier, TTL_MS, line};
+use crate::plan::{Actuated, TTL_MS, line};
 
 /// How much longer an approval has to be good for each node before its own: start, rejoin and recovery of an engine that is slow.
 const PER_NODE_MS: i64 = 15 * 60_000;
@@ -129,7 +129,7 @@ fn restart(
     now: Timestamp,
 ) -> Result<(Plan, u8, String), String> {
     let node: &NodeName = &member.node.name;
-    let carrier = Carrier::of(member.node).ok_or_else(|| {
+    let carrier = Actuated::of(member.node).ok_or_else(|| {
         format!("{node} carries out no plans: on it, systemctl enable --now dialtone-actuator.socket")
     })?;
     let unit: UnitName = member
