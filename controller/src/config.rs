@@ -33,6 +33,16 @@ pub struct Config {
     pub approvals: BTreeMap<Action, u8>,
     /// How long plans are good for.
     pub plans: Terms,
+    /// How the engines' own API is asked, for rolling restarts.
+    pub engine_api: EngineApiConfig,
+}
+
+/// `engine_api` in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineApiConfig {
+    /// A file that says who the controller is to which cluster, and whom to trust; none: nobody in particular.
+    pub credentials: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -43,6 +53,7 @@ impl Default for Config {
             names: Vec::new(),
             certificate_seconds: 86_400,
             refresh_ms: 400,
+            engine_api: EngineApiConfig::default(),
             approvals: BTreeMap::new(),
             plans: Terms::default(),
         }

@@ -14,11 +14,13 @@ mod clock;
 mod core;
 mod diagnosis;
 mod dispatch;
+mod engine_api;
 mod ingest;
 mod live;
 mod pictures;
 mod plans;
 mod question;
+mod rollouts;
 mod server;
 
 pub use config::Config;

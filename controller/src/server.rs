@@ -15,6 +15,7 @@ use proto::v1::agent_server::AgentServer;
 use proto::v1::enrollment_server::EnrollmentServer;
 use proto::v1::operator_server::OperatorServer;
 use proto::v1::plans_server::PlansServer;
+use proto::v1::rollouts_server::RolloutsServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use crate::api::agent::AgentApi;
 use crate::api::enrollment::EnrollmentApi;
 use crate::api::operator::OperatorApi;
 use crate::api::plans::PlansApi;
+use crate::api::rollouts::RolloutsApi;
 use crate::audit::Audit;
 use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
@@ -36,6 +38,7 @@ use crate::evidence_log::EvidenceLog;
 use crate::live::Live;
 use crate::plans::Plans;
 use crate::registry::{Registry, RegistryError};
+use crate::rollouts::{self, Rollouts};
 use crate::{carry, dispatch};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -105,6 +108,7 @@ impl Controller {
             authority: Authority::new(ca, config.clone(), registry.clone()),
             evidence: EvidenceLog::new(Arc::clone(&store)),
             plans: Plans::new(Arc::clone(&store), Arc::clone(&audit)),
+            rollouts: Rollouts::new(Arc::clone(&store), Arc::clone(&audit)),
             audit,
             live: Arc::new(Live::default()),
             revoked: Arc::new(Revoked::new(registry.revoked(now())?)),
@@ -122,6 +126,7 @@ impl Controller {
         tasks.spawn(keep_certificate(Arc::clone(&core), tls, own));
         tasks.spawn(sweep(Arc::clone(&core)));
         tasks.spawn(dispatch::keep(Arc::clone(&core)));
+        tasks.spawn(rollouts::keep(Arc::clone(&core)));
         tasks.spawn(carry::keep(Arc::clone(&core)));
         info!(%local_addr, "listening");
         Ok(Self { core, store, local_addr, tasks })
@@ -219,6 +224,7 @@ fn serve(core: &Arc<Core>, incoming: Incoming, tasks: &mut JoinSet<()>) {
         .add_service(AgentServer::new(AgentApi(Arc::clone(core))))
         .add_service(OperatorServer::new(OperatorApi(Arc::clone(core))))
         .add_service(PlansServer::new(PlansApi(Arc::clone(core))))
+        .add_service(RolloutsServer::new(RolloutsApi(Arc::clone(core))))
         .serve_with_incoming_shutdown(incoming.authenticated, stopping.clone().cancelled_owned());
     let newcomers = builder()
         .max_connection_age(NEWCOMER_AGE)

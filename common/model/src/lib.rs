@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod id;
 pub mod inventory;
 pub mod network;
+pub mod preflight;
 pub mod probe;
 pub mod stage;
 pub mod text;

@@ -11,6 +11,7 @@ use common_tls::keys::NewKey;
 use proto::v1;
 use proto::v1::operator_client::OperatorClient;
 use proto::v1::plans_client::PlansClient;
+use proto::v1::rollouts_client::RolloutsClient;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) client: OperatorClient<Channel>,
     /// Its API for plans and the audit log.
     pub(crate) plans: PlansClient<Channel>,
+    /// Its API for rolling restarts.
+    pub(crate) rollouts: RolloutsClient<Channel>,
     address: String,
     embedded: Option<Embedded>,
 }
@@ -59,8 +62,9 @@ impl Session {
 
     fn new(channel: Channel, address: String, embedded: Option<Embedded>) -> Self {
         let client = OperatorClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
-        let plans = PlansClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        Self { client, plans, address, embedded }
+        let plans = PlansClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let rollouts = RolloutsClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+        Self { client, plans, rollouts, address, embedded }
     }
 
     /// True when the controller and the agent are in this process.
@@ -70,8 +74,9 @@ impl Session {
 
     /// The same controller, for another task.
     pub(crate) fn another(&self) -> Self {
-        let Self { client, plans, address, .. } = self;
-        Self { client: client.clone(), plans: plans.clone(), address: address.clone(), embedded: None }
+        let Self { client, plans, rollouts, address, .. } = self;
+        let rollouts = rollouts.clone();
+        Self { client: client.clone(), plans: plans.clone(), rollouts, address: address.clone(), embedded: None }
     }
 
     /// Where it is.

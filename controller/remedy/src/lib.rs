@@ -5,6 +5,7 @@ mod ask;
 mod drop_in;
 pub mod lifecycle;
 pub mod plan;
+pub mod rollout;
 mod shell;
 pub mod step;
 #[cfg(test)]

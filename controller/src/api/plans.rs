@@ -185,7 +185,7 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
     Ok(core.plans.get(&by)?)
 }
 
-fn operator_of<T>(request: &Request<T>) -> Result<OperatorName, Status> {
+pub(super) fn operator_of<T>(request: &Request<T>) -> Result<OperatorName, Status> {
     match peer_of(request)?.peer.identity {
         Identity::Operator { name, .. } => Ok(name.clone()),
         Identity::Node(_) => Err(Status::permission_denied("nodes approve nothing")),
@@ -200,6 +200,6 @@ fn record_json(kept: &Kept) -> Result<Vec<u8>, Status> {
     serde_json::to_vec(&kept.life.record).map_err(|error| Status::internal(error.to_string()))
 }
 
-fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
+pub(super) fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
     Ok(v1::PlanReply { plan: kept.bytes.as_slice().to_vec(), record_json: record_json(kept)? })
 }

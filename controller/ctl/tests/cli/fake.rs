@@ -103,6 +103,7 @@ pub(crate) fn record(plan: &Plan) -> Record {
         history: vec![proposed],
         link: None,
         reverted_by: None,
+        rollout: None,
     }
 }
 
@@ -319,6 +320,10 @@ impl Operator for Fake {
     }
 
     async fn get_node(&self, _: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn preflight(&self, _: Request<v1::PreflightRequest>) -> Result<Response<v1::PreflightReply>, Status> {
         Err(Status::unimplemented(""))
     }
 
