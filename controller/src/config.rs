@@ -4,6 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use common_model::Endpoint;
+use common_model::endpoint::InvalidEndpoint;
+use controller_remedy::incident::with_scheme;
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is unless told otherwise.
@@ -25,6 +28,45 @@ pub struct Config {
     pub certificate_seconds: u64,
     /// Milliseconds a diagnosis waits for agents to read their sources again.
     pub refresh_ms: u32,
+    /// How endpoints are watched.
+    pub incidents: Incidents,
+}
+
+/// How endpoints are watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Incidents {
+    /// Endpoints that are watched always; others only from when somebody found them unreachable until they answer again.
+    pub watch: Vec<String>,
+    /// Seconds between two probes of an endpoint.
+    pub probe_every_s: u32,
+    /// Seconds between two diagnoses of an open incident when nothing new is seen.
+    pub judge_every_s: u32,
+}
+
+impl Default for Incidents {
+    fn default() -> Self {
+        Self { watch: Vec::new(), probe_every_s: 5, judge_every_s: 60 }
+    }
+}
+
+/// Endpoints that can be watched always.
+const MAX_WATCHED: usize = 500;
+
+impl Incidents {
+    /// The endpoints that are watched always.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, InvalidEndpoint> {
+        self.watch.iter().map(|text| text.parse().map(with_scheme)).collect()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.endpoints()?;
+        let times = [self.probe_every_s, self.judge_every_s];
+        if times.iter().any(|time| !(1..=3600).contains(time)) || self.watch.len() > MAX_WATCHED {
+            return Err(ConfigError::Incidents);
+        }
+        Ok(())
+    }
 }
 
 impl Default for Config {
@@ -35,6 +77,7 @@ impl Default for Config {
             names: Vec::new(),
             certificate_seconds: 86_400,
             refresh_ms: 400,
+            incidents: Incidents::default(),
         }
     }
 }
@@ -54,6 +97,12 @@ pub enum ConfigError {
     /// The validity is too short to renew in, or too long to mean anything.
     #[error("certificate_seconds is {0}: give 10 to 2592000")]
     Validity(u64),
+    /// What is to be watched is no endpoint.
+    #[error("incidents.watch")]
+    Watch(#[from] InvalidEndpoint),
+    /// Too many or too often.
+    #[error("incidents: give 1 to 3600 for probe_every_s and judge_every_s, and at most {MAX_WATCHED} endpoints to watch")]
+    Incidents,
 }
 
 impl Config {
@@ -74,6 +123,7 @@ impl Config {
         if !(10..=2_592_000).contains(&config.certificate_seconds) {
             return Err(ConfigError::Validity(config.certificate_seconds));
         }
+        config.incidents.check()?;
         Ok(config)
     }
 
@@ -107,6 +157,15 @@ mod tests {
         let config = parse("listen: 127.0.0.1:1\nnames: [a, 10.0.0.5]\n").unwrap();
         assert_eq!((config.listen.as_str(), config.names.len()), ("127.0.0.1:1", 2));
         assert_eq!(config.validity(), Duration::from_secs(86_400));
+    }
+
+    #[test]
+    fn what_is_watched_is_an_endpoint() {
+        let config = parse("incidents: {watch: [es-1, 'https://es-2:9201']}\n").unwrap();
+        let shown: Vec<String> = config.incidents.endpoints().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["http://es-1:9200", "https://es-2:9201"]);
+        assert!(matches!(parse("incidents: {watch: ['ftp://x']}\n"), Err(ConfigError::Watch(_))));
+        assert!(matches!(parse("incidents: {probe_every_s: 0}\n"), Err(ConfigError::Incidents)));
     }
 
     #[test]

@@ -13,12 +13,14 @@ mod clock;
 mod core;
 mod diagnosis;
 mod dispatch;
+mod incidents;
 mod ingest;
 mod live;
 mod pictures;
 mod plans;
 mod question;
 mod server;
+mod watch;
 
 pub use config::Config;
 pub use server::{Controller, StartError};
