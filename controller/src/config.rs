@@ -1,13 +1,14 @@
 //! `/etc/dialtone/controller.yaml`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common_model::Endpoint;
-use common_model::endpoint::InvalidEndpoint;
-use controller_remedy::incident::with_scheme;
+use common_plan::{Action, Carrier};
 use serde::{Deserialize, Serialize};
+
+use crate::watch::settings::{Incidents, Unwatchable};
 
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/dialtone/controller.yaml";
@@ -30,43 +31,8 @@ pub struct Config {
     pub refresh_ms: u32,
     /// How endpoints are watched.
     pub incidents: Incidents,
-}
-
-/// How endpoints are watched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Incidents {
-    /// Endpoints that are watched always; others only from when somebody found them unreachable until they answer again.
-    pub watch: Vec<String>,
-    /// Seconds between two probes of an endpoint.
-    pub probe_every_s: u32,
-    /// Seconds between two diagnoses of an open incident when nothing new is seen.
-    pub judge_every_s: u32,
-}
-
-impl Default for Incidents {
-    fn default() -> Self {
-        Self { watch: Vec::new(), probe_every_s: 5, judge_every_s: 60 }
-    }
-}
-
-/// Endpoints that can be watched always.
-const MAX_WATCHED: usize = 500;
-
-impl Incidents {
-    /// The endpoints that are watched always.
-    pub fn endpoints(&self) -> Result<Vec<Endpoint>, InvalidEndpoint> {
-        self.watch.iter().map(|text| text.parse().map(with_scheme)).collect()
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        self.endpoints()?;
-        let times = [self.probe_every_s, self.judge_every_s];
-        if times.iter().any(|time| !(1..=3600).contains(time)) || self.watch.len() > MAX_WATCHED {
-            return Err(ConfigError::Incidents);
-        }
-        Ok(())
-    }
+    /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
+    pub approvals: BTreeMap<Action, u8>,
 }
 
 impl Default for Config {
@@ -78,6 +44,7 @@ impl Default for Config {
             certificate_seconds: 86_400,
             refresh_ms: 400,
             incidents: Incidents::default(),
+            approvals: BTreeMap::new(),
         }
     }
 }
@@ -97,12 +64,12 @@ pub enum ConfigError {
     /// The validity is too short to renew in, or too long to mean anything.
     #[error("certificate_seconds is {0}: give 10 to 2592000")]
     Validity(u64),
-    /// What is to be watched is no endpoint.
-    #[error("incidents.watch")]
-    Watch(#[from] InvalidEndpoint),
-    /// Too many or too often.
-    #[error("incidents: give 1 to 3600 for probe_every_s and judge_every_s, and at most {MAX_WATCHED} endpoints to watch")]
-    Incidents,
+    /// What is to be watched cannot be, or not like this.
+    #[error("incidents")]
+    Incidents(#[from] Unwatchable),
+    /// Nobody would have to approve, or the nodes decide.
+    #[error("approvals: {0}: {1}")]
+    Approvals(Action, &'static str),
 }
 
 impl Config {
@@ -124,6 +91,14 @@ impl Config {
             return Err(ConfigError::Validity(config.certificate_seconds));
         }
         config.incidents.check()?;
+        for (action, persons) in &config.approvals {
+            if action.carrier() == Carrier::Node {
+                return Err(ConfigError::Approvals(*action, "each node's own policy.yaml says how many approve it"));
+            }
+            if *persons == 0 {
+                return Err(ConfigError::Approvals(*action, "at least one person has to approve"));
+            }
+        }
         Ok(config)
     }
 
@@ -160,12 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_is_an_endpoint() {
-        let config = parse("incidents: {watch: [es-1, 'https://es-2:9201']}\n").unwrap();
-        let shown: Vec<String> = config.incidents.endpoints().unwrap().iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["http://es-1:9200", "https://es-2:9201"]);
-        assert!(matches!(parse("incidents: {watch: ['ftp://x']}\n"), Err(ConfigError::Watch(_))));
-        assert!(matches!(parse("incidents: {probe_every_s: 0}\n"), Err(ConfigError::Incidents)));
+    fn who_approves_what_nodes_do_is_not_for_the_controller_to_say() {
+        let error = parse("approvals: {sysctl-set: 2}\n").unwrap_err();
+        assert!(error.to_string().contains("policy.yaml"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod init;
 pub mod registry;
 
 mod api;
+mod carry;
 mod clock;
 mod core;
 mod diagnosis;
@@ -24,3 +25,4 @@ mod watch;
 
 pub use config::Config;
 pub use server::{Controller, StartError};
+pub use watch::settings::{Incidents, Unwatchable};

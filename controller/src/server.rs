@@ -34,13 +34,12 @@ use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
 use crate::config::Config;
 use crate::core::{Core, blocking, chain};
-use crate::dispatch;
 use crate::evidence_log::EvidenceLog;
 use crate::incidents::Incidents;
 use crate::live::Live;
 use crate::plans::Plans;
 use crate::registry::{Registry, RegistryError};
-use crate::watch;
+use crate::{carry, dispatch, watch};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,6 +127,7 @@ impl Controller {
         tasks.spawn(sweep(Arc::clone(&core)));
         tasks.spawn(dispatch::keep(Arc::clone(&core)));
         tasks.spawn(watch::keep(Arc::clone(&core)));
+        tasks.spawn(carry::keep(Arc::clone(&core)));
         info!(%local_addr, "listening");
         Ok(Self { core, store, local_addr, tasks })
     }

@@ -52,10 +52,7 @@ impl Incidents for IncidentsApi {
         self.reply(id).await
     }
 
-    async fn watch(
-        &self,
-        request: Request<v1::WatchIncidentsRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<v1::WatchIncidentsRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let peer = peer_of(&request)?;
         // From before the first look, so that nothing is missed.
         let (mut incidents, mut plans) = (self.0.incidents.changes(), self.0.plans.changes());
@@ -98,7 +95,7 @@ impl Incidents for IncidentsApi {
     }
 
     async fn close(&self, request: Request<v1::CloseIncidentRequest>) -> Result<Response<v1::IncidentReply>, Status> {
-        let operator = operator_of(&request)?;
+        let operator = operator_of(&request)?.to_string();
         let v1::CloseIncidentRequest { incident_id, because, anyway } = request.into_inner();
         let (id, because) = (parse(&incident_id)?, shown(because.trim()));
         if because.is_empty() {

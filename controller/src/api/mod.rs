@@ -6,9 +6,9 @@ pub(crate) mod incidents;
 pub(crate) mod operator;
 pub(crate) mod plans;
 
-use common_tls::Identity;
 use common_tls::ca::Issued;
 use common_tls::server::PeerInfo;
+use common_tls::{Identity, OperatorName};
 use proto::v1;
 use tonic::{Request, Status};
 
@@ -21,9 +21,9 @@ fn peer_of<T>(request: &Request<T>) -> Result<PeerInfo, Status> {
 }
 
 /// The operator who calls.
-fn operator_of<T>(request: &Request<T>) -> Result<String, Status> {
+fn operator_of<T>(request: &Request<T>) -> Result<OperatorName, Status> {
     match peer_of(request)?.peer.identity {
-        Identity::Operator { name, .. } => Ok(name.to_string()),
+        Identity::Operator { name, .. } => Ok(name),
         Identity::Node(_) => Err(Status::permission_denied("this is for operators")),
     }
 }

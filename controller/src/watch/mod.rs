@@ -2,6 +2,7 @@
 //! a diagnosis when it shows something new.
 
 mod schedule;
+pub(crate) mod settings;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

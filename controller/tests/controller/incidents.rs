@@ -111,7 +111,8 @@ async fn the_same_outage_is_one_incident_also_after_a_restart() {
     assert_eq!((after[0].id, after[0].opened_at), (before[0].id, before[0].opened_at));
     come_up(port).await;
     Board::of(&lab, "bob").await.until(|incidents, _| incidents.iter().all(|incident| !incident.is_open())).await;
-    let reply = incidents(&lab, "bob", Role::Viewer).await.get(v1::IncidentRequest { incident_id: "#1".to_owned() }).await;
+    let reply =
+        incidents(&lab, "bob", Role::Viewer).await.get(v1::IncidentRequest { incident_id: "#1".to_owned() }).await;
     let reply = reply.unwrap().into_inner();
     let incident: Incident = serde_json::from_slice(&reply.incident_json).unwrap();
     assert_eq!(incident.history.last().unwrap().what, What::Closed);

@@ -141,7 +141,13 @@ impl Scene {
         key.approve(&self.get(id).await.0).unwrap()
     }
 
-    pub(crate) async fn approve_with(&self, name: &str, role: Role, id: &PlanId, approval: Approval) -> Result<Record, Status> {
+    pub(crate) async fn approve_with(
+        &self,
+        name: &str,
+        role: Role,
+        id: &PlanId,
+        approval: Approval,
+    ) -> Result<Record, Status> {
         let approval = v1::Approval { key: approval.key.to_string(), signature: approval.signature };
         let request = v1::ApproveRequest { plan_id: id.to_string(), approval: Some(approval) };
         let reply = self.plans(name, role).await.approve(request).await?;

@@ -72,7 +72,8 @@ fn an_answer_during_a_trial_ends_it_only_with_the_trial() {
     let kept = live(trial.clone().into_iter().chain([Event::Plans(vec![plan("a", "verified")])]));
     assert_eq!(told(&kept), [What::Opened, What::Answers, What::Closed]);
     assert_eq!(kept.plans[0].stage, "verified");
-    let undone = live(trial.into_iter().chain([looked(false, "not-running"), Event::Plans(vec![plan("a", "rolled-back")])]));
+    let undone =
+        live(trial.into_iter().chain([looked(false, "not-running"), Event::Plans(vec![plan("a", "rolled-back")])]));
     assert!(undone.is_open() && undone.answers_since.is_none());
     assert_eq!(told(&undone), [What::Opened, What::Answers, What::Lost]);
 }
@@ -106,7 +107,8 @@ fn another_name_for_the_same_addresses_is_the_same_incident() {
         ..look(false, "not-running")
     };
     assert!(named("http://10.0.0.5:9200", "10.0.0.5").is_of(&incident));
-    for other in [("https://es-1:9200", "10.0.0.5"), ("http://es-1:9201", "10.0.0.5"), ("http://es-2:9200", "10.0.0.6")] {
+    for other in [("https://es-1:9200", "10.0.0.5"), ("http://es-1:9201", "10.0.0.5"), ("http://es-2:9200", "10.0.0.6")]
+    {
         assert!(!named(other.0, other.1).is_of(&incident), "{other:?}");
     }
     let both = live([Event::Looked(Box::new(named("http://10.0.0.5:9200", "10.0.0.5")))]);
