@@ -21,6 +21,8 @@ const PARTITION: &str = "incidents";
 const MAX_OPEN: usize = 200;
 /// Incidents listed, the newest first.
 const MAX_SHOWN: usize = 200;
+/// Ended incidents that are looked through for plans that have not ended.
+const UNSETTLED: usize = 20;
 /// Ended incidents kept, and for how long.
 const MAX_ENDED: usize = 1_000;
 const KEEP_MS: i64 = 90 * 24 * 60 * 60 * 1000;
@@ -87,6 +89,13 @@ impl Incidents {
         self.lock().values().rev().map(|kept| kept.incident.clone()).collect()
     }
 
+    /// Those that have not ended, and of the newest those whose plans have not.
+    pub(crate) fn unsettled(&self) -> Result<Vec<Incident>, IncidentError> {
+        let mut incidents = self.all(UNSETTLED + self.lock().len())?;
+        incidents.retain(|incident| incident.is_open() || incident.plans.iter().any(|plan| !plan.ended));
+        Ok(incidents)
+    }
+
     /// The newest, ended ones too; those that have not ended first.
     pub(crate) fn all(&self, limit: usize) -> Result<Vec<Incident>, IncidentError> {
         let mut incidents = self.open();
@@ -151,9 +160,13 @@ impl Incidents {
     /// Takes in an event; the incident as it then is.
     pub(crate) fn happened(&self, id: IncidentId, event: Event, now: Timestamp) -> Result<Incident, IncidentError> {
         let mut open = self.lock();
-        let Some(mut kept) = open.get(&id).cloned() else {
-            read(&*self.store, id)?;
-            return Err(IncidentError::Ended(id));
+        let mut kept = match open.get(&id) {
+            Some(kept) => kept.clone(),
+            None if matches!(event, Event::Plans(_)) => read(&*self.store, id)?,
+            None => {
+                read(&*self.store, id)?;
+                return Err(IncidentError::Ended(id));
+            }
         };
         let by_person = match &event {
             Event::Closed { operator, because } => Some((format!("operator {operator}"), because.clone())),
@@ -211,7 +224,8 @@ impl Incidents {
             // The one that ends it would hide what was wrong.
             batch = batch.put(key("diagnosis/", id), diagnosis);
         }
-        let began = !open.contains_key(&id);
+        let was_open = open.contains_key(&id);
+        let began = !was_open && incident.is_open();
         batch = match incident.is_open() {
             true if began => batch.put(key("open/", id), Vec::new()),
             true => batch,
@@ -224,6 +238,7 @@ impl Incidents {
         }
         match &incident.closed {
             None => drop(open.insert(id, kept)),
+            Some(_) if !was_open => {}
             Some(closed) => {
                 info!(incident = %id, endpoint = incident.endpoint, because = closed.because, "an incident ended");
                 if closed.who == "controller" {

@@ -123,6 +123,8 @@ pub struct IncidentPlan {
     pub since: Timestamp,
     /// Why it stands there, where something was said.
     pub because: Option<String>,
+    /// Where people see what was made of it, for example the address of a pull request.
+    pub link: Option<String>,
 }
 
 /// One person's approval.

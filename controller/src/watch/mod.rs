@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common_model::incident::{ApprovedBy, Incident, IncidentChange, IncidentId, IncidentPlan};
 use common_model::{Endpoint, Timestamp};
-use common_plan::{Record, Stage};
+use common_plan::{Carrier, Record, Stage};
 use common_probe::{Limits, probe_endpoint};
 use controller_correlate::changes::timeline;
 use controller_remedy::incident::Event;
@@ -123,14 +123,14 @@ async fn judge(
     Ok(true)
 }
 
-/// Takes into each open incident how the plans stand that were made for it.
+/// Takes into each incident how the plans stand that were made for it.
 fn tell_of_plans(core: &Core) -> Result<(), Status> {
-    let open = core.incidents.open();
-    if open.is_empty() {
+    let unsettled = core.incidents.unsettled()?;
+    if unsettled.is_empty() {
         return Ok(());
     }
     let records: Vec<Record> = core.plans.all()?.into_iter().map(|kept| kept.life.record).collect();
-    for incident in open {
+    for incident in unsettled {
         let plans: Vec<IncidentPlan> = plans_of(&incident, &records);
         if plans != incident.plans {
             take(core, incident.id, Event::Plans(plans))?;
@@ -180,10 +180,13 @@ fn in_short(record: &Record) -> IncidentPlan {
         proposed_at: record.made_at,
         stage: word(record.stage).to_owned(),
         ended: record.stage.is_final(),
-        on_trial: matches!(record.stage, Stage::Dispatched | Stage::Applied),
+        // Only what undoes itself can take an answer away again; a pull request that waits does not.
+        on_trial: matches!(record.stage, Stage::Dispatched | Stage::Applied)
+            && record.action.carrier() == Carrier::Node,
         needed: record.needed,
         approved_by,
         since: last.map_or(record.made_at, |step| step.at),
         because: last.and_then(|step| step.because.clone()),
+        link: record.link.clone(),
     }
 }

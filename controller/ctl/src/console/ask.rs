@@ -41,7 +41,7 @@ pub(super) async fn keep_lists(mut session: Session, events: Sender<Event>) {
 }
 
 async fn plans(session: &mut Session) -> Result<Event, Failure> {
-    let reply = session.plans.list(v1::ListPlansRequest { ended: true }).await;
+    let reply = session.plans.list(v1::ListPlansRequest { ended: true, prefix: String::new() }).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
     all(&reply.records_json).map(Event::Plans)
 }

@@ -151,9 +151,10 @@ pub fn open(id: IncidentId, look: &Look, who: &str, answered_before: Option<Time
     incident
 }
 
-/// The incident after `event` at `now`; none when the event changes nothing. What has ended stays as it is.
+/// The incident after `event` at `now`; none when the event changes nothing. Once it has ended, only how its plans fared is still
+/// added to it.
 pub fn after(incident: &Incident, event: Event, now: Timestamp) -> Option<Incident> {
-    if !incident.is_open() {
+    if !incident.is_open() && !matches!(event, Event::Plans(_)) {
         return None;
     }
     let mut next = incident.clone();
@@ -161,7 +162,7 @@ pub fn after(incident: &Incident, event: Event, now: Timestamp) -> Option<Incide
         Event::Looked(look) => looked(&mut next, *look, now),
         Event::Plans(plans) => {
             next.plans = merged(&incident.plans, plans);
-            if next.answers_since.is_some() && !next.is_on_trial() {
+            if next.is_open() && next.answers_since.is_some() && !next.is_on_trial() {
                 close(&mut next, ITSELF, AGAIN.to_owned(), now);
             }
         }
