@@ -14,13 +14,18 @@ mod clock;
 mod core;
 mod diagnosis;
 mod dispatch;
+mod engine_api;
+mod incidents;
 mod ingest;
 mod live;
 mod pictures;
 mod plans;
 mod question;
 mod repositories;
+mod rollouts;
 mod server;
+mod watch;
 
 pub use config::Config;
 pub use server::{Controller, StartError};
+pub use watch::settings::{Incidents, Unwatchable};

@@ -62,7 +62,11 @@ impl Outcome {
 async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
         Step::ConfigEdit(step) => config_edit::act(core, work, step).await,
-        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+        Step::SysctlSet(_)
+        | Step::FirewallAllow(_)
+        | Step::FirewallRevoke(_)
+        | Step::UnitLimit(_)
+        | Step::Service(_) => not_ours(),
     }
 }
 
@@ -70,7 +74,11 @@ async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
 async fn follow(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
         Step::ConfigEdit(step) => config_edit::follow(core, work, step).await,
-        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+        Step::SysctlSet(_)
+        | Step::FirewallAllow(_)
+        | Step::FirewallRevoke(_)
+        | Step::UnitLimit(_)
+        | Step::Service(_) => not_ours(),
     }
 }
 

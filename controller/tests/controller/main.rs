@@ -5,6 +5,7 @@ mod access;
 mod diagnose;
 mod enrollment;
 mod gitea;
+mod incidents;
 mod ingest;
 mod lifetime;
 mod plans;

@@ -4,7 +4,7 @@ use common_model::diagnosis::Remedy;
 use serde_json::Value;
 
 use super::{HEAP_SIZES, Told, jvm_lines, place, yml};
-use crate::actions::{jvm_heap, sysctl_set, unit_limit, config_edit};
+use crate::actions::{config_edit, jvm_heap, sysctl_set, unit_limit};
 use crate::ask::{Ask, shown};
 
 /// Of each failed check that no other action mends, what to do.

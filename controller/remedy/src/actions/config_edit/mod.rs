@@ -118,4 +118,3 @@ fn patch(config: &EngineConfig, text: &str) -> Option<String> {
         .map(|context| diff::between(&old, &new, &config.text, text, context))
         .find(|diff| !diff.is_empty() && !diff.contains(HIDDEN))
 }
-

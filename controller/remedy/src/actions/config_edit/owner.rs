@@ -23,7 +23,9 @@ pub(super) fn warning(ask: &Ask<'_>, config: &EngineConfig) -> String {
     let by_change = ask.change.and_then(|change| change.how.as_deref()).and_then(|how| tool(&how.to_lowercase()));
     match by_header(&config.text).or(by_change) {
         Some(tool) => {
-            format!(" {tool} manages the file: an edit on the node is undone by its next run, so it belongs into its repository.")
+            format!(
+                " {tool} manages the file: an edit on the node is undone by its next run, so it belongs into its repository."
+            )
         }
         None => String::new(),
     }

@@ -1,7 +1,5 @@
 //! From a verdict and the file in a repository to the plan.
 
-use std::collections::BTreeMap;
-
 use common_model::Symptom;
 use common_plan::{Plan, Step};
 use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
@@ -30,7 +28,7 @@ fn proposals(yml: &str, file: Result<RepositoryFile, String>) -> Vec<Proposal> {
     assert_eq!(diagnosis.verdict.cause.as_str(), "bound-to-loopback", "{diagnosis:#?}");
     let wanted = wanted_files(&diagnosis, &picture).into_iter().next().unwrap();
     assert_eq!((wanted.node.as_str(), wanted.cluster.as_deref()), ("es-1", Some("es")));
-    let means = Means { approvals: BTreeMap::new(), files: [(wanted.node, file)].into() };
+    let means = Means { files: [(wanted.node, file)].into(), ..Means::default() };
     plan::proposals(&diagnosis, &picture, &means, AT)
 }
 
