@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use approval::{Approval, ApprovalKey, InvalidKey, PublicKey};
 pub use authorize::{Authorized, Node, Refusal, authorize};
-pub use names::{Digest, InvalidName, Label, SessionId, UnitName};
+pub use names::{Digest, GroupId, InterfaceId, InvalidName, Label, Region, SessionId, UnitName};
 pub use plan::{Goal, InvalidPlan, MAX_PLAN_BYTES, Plan, PlanBytes, PlanId, SCHEMA, Why};
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};
