@@ -9,7 +9,7 @@ use agent::agent::DEFAULT_SPOOL_QUOTA;
 use agent::{Agent, AgentConfig};
 use common_model::{NodeName, Timestamp};
 use common_plan::wire::{Reply, Request};
-use common_plan::{Entry, Goal, Plan, PlanBytes, SCHEMA, State, Step, Sysctl, SysctlSet, Why};
+use common_plan::{CarriedOutBy, Entry, Goal, OnNode, Plan, PlanBytes, SCHEMA, State, Step, Sysctl, SysctlSet, Why};
 use common_tls::Identity;
 use controller::{Config, Controller, init};
 use controller_store::{Batch, SledStore, Store};
@@ -30,12 +30,14 @@ fn plan(endpoint: String, cause: &str) -> Plan {
     Plan {
         schema: SCHEMA.to_owned(),
         node: "es-1".parse().unwrap(),
-        session: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-        epoch: 0,
+        by: CarriedOutBy::Node(OnNode {
+            session: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+            epoch: 0,
+            expires_boot_ms: 900_000,
+            confirm_within_s: 60,
+        }),
         made_at: now(),
         expires_at: now().plus_millis(900_000),
-        expires_boot_ms: 900_000,
-        confirm_within_s: 60,
         step: Step::SysctlSet(SysctlSet { key: Sysctl::Somaxconn, from: 128, to: 4096, persist: None, start: None }),
         why: Why { sentence: "too low".to_owned(), evidence: Vec::new() },
         goal: Goal { endpoint, cause: cause.parse().unwrap() },

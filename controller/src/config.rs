@@ -1,9 +1,11 @@
 //! `/etc/dialtone/controller.yaml`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use common_plan::{Action, Carrier};
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is unless told otherwise.
@@ -25,6 +27,8 @@ pub struct Config {
     pub certificate_seconds: u64,
     /// Milliseconds a diagnosis waits for agents to read their sources again.
     pub refresh_ms: u32,
+    /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
+    pub approvals: BTreeMap<Action, u8>,
 }
 
 impl Default for Config {
@@ -35,6 +39,7 @@ impl Default for Config {
             names: Vec::new(),
             certificate_seconds: 86_400,
             refresh_ms: 400,
+            approvals: BTreeMap::new(),
         }
     }
 }
@@ -54,6 +59,9 @@ pub enum ConfigError {
     /// The validity is too short to renew in, or too long to mean anything.
     #[error("certificate_seconds is {0}: give 10 to 2592000")]
     Validity(u64),
+    /// Nobody would have to approve, or the nodes decide.
+    #[error("approvals: {0}: {1}")]
+    Approvals(Action, &'static str),
 }
 
 impl Config {
@@ -73,6 +81,14 @@ impl Config {
         let config = config.unwrap_or_default();
         if !(10..=2_592_000).contains(&config.certificate_seconds) {
             return Err(ConfigError::Validity(config.certificate_seconds));
+        }
+        for (action, persons) in &config.approvals {
+            if action.carrier() == Carrier::Node {
+                return Err(ConfigError::Approvals(*action, "each node's own policy.yaml says how many approve it"));
+            }
+            if *persons == 0 {
+                return Err(ConfigError::Approvals(*action, "at least one person has to approve"));
+            }
         }
         Ok(config)
     }
@@ -107,6 +123,12 @@ mod tests {
         let config = parse("listen: 127.0.0.1:1\nnames: [a, 10.0.0.5]\n").unwrap();
         assert_eq!((config.listen.as_str(), config.names.len()), ("127.0.0.1:1", 2));
         assert_eq!(config.validity(), Duration::from_secs(86_400));
+    }
+
+    #[test]
+    fn who_approves_what_nodes_do_is_not_for_the_controller_to_say() {
+        let error = parse("approvals: {sysctl-set: 2}\n").unwrap_err();
+        assert!(error.to_string().contains("policy.yaml"), "{error}");
     }
 
     #[test]

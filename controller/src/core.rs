@@ -92,9 +92,10 @@ fn of_store(error: &StoreError) -> Status {
 impl From<RegistryError> for Status {
     fn from(error: RegistryError) -> Self {
         match &error {
-            RegistryError::UnknownToken | RegistryError::ExpiredToken(_) | RegistryError::WrongNode(_) => {
-                Status::permission_denied(error.to_string())
-            }
+            RegistryError::UnknownToken
+            | RegistryError::ExpiredToken(_)
+            | RegistryError::WrongNode(_)
+            | RegistryError::OtherKey(_) => Status::permission_denied(error.to_string()),
             RegistryError::NameTaken(_) => Status::already_exists(error.to_string()),
             RegistryError::Unknown(_) => Status::not_found(error.to_string()),
             RegistryError::Ttl => Status::invalid_argument(error.to_string()),

@@ -10,7 +10,7 @@ use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
 use common_tls::server::PeerInfo;
 use common_tls::{Identity, Role};
 use controller_correlate::{Picture, Resolution};
-use controller_remedy::plan::{Proposal, add_reason, proposals};
+use controller_remedy::plan::{Means, Proposal, add_reason, proposals};
 use futures::future::{join, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
 use proto::v1;
@@ -144,7 +144,8 @@ async fn with_plans(
     }
     let core = Arc::clone(core);
     blocking(move || {
-        for Proposal { remedy, plan } in proposals(&diagnosis, &picture, now()) {
+        let means = Means { approvals: core.config.approvals.clone() };
+        for Proposal { remedy, plan } in proposals(&diagnosis, &picture, &means, now()) {
             let Some(remedy) = diagnosis.remedies.get_mut(remedy) else { continue };
             let made = plan.and_then(|(plan, needed)| {
                 let made = core.plans.propose(&plan, needed, &remedy.title, proposer.as_deref(), now());

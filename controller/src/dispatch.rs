@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common_evidence::collectors::actuator::Actuator;
 use common_model::{Diagnosis, NodeName, Timestamp};
-use common_plan::{Plan, PlanId, Record, Stage};
+use common_plan::{Carrier, Plan, PlanId, Record, Stage};
 use controller_remedy::lifecycle::Event;
 use controller_remedy::plan::is_met;
 use proto::v1;
@@ -68,7 +68,8 @@ pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError
 
 /// Takes in what is reported about a plan; if nothing is, up to when that is known.
 fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
-    if !matches!(record.stage, Stage::Dispatched | Stage::Applied) {
+    let with_node = matches!(record.stage, Stage::Dispatched | Stage::Applied);
+    if !with_node || record.action.carrier() == Carrier::Controller {
         return Ok(None);
     }
     let node = core.present(&record.node)?;
@@ -84,10 +85,14 @@ fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanEr
     }
 }
 
-/// Hands an approved plan to its node, if the node's agent is there. What is handed over has been written down first.
+/// Hands an approved plan to its node, if the node's agent is there. What is handed over has been written down first. Plans of the
+/// controller's own are taken up by [`crate::carry`].
 pub(crate) fn dispatch(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
     let kept = core.plans.get(id)?;
     let record = &kept.life.record;
+    if record.action.carrier() == Carrier::Controller {
+        return Ok(kept);
+    }
     let agent = core.live.agent(&record.node);
     let (Stage::Approved, Some(agent)) = (record.stage, agent) else { return Ok(kept) };
     let kept = core.plans.happened(id, &Event::Dispatched, now())?;
@@ -149,7 +154,8 @@ pub(crate) async fn prove(
         return Err(Status::failed_precondition(format!("plan {} is {stage}", record.id)));
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
-    let window = Duration::from_secs(u64::from(plan.confirm_within_s));
+    let on_node = plan.on_node().ok_or_else(|| Status::failed_precondition("it is not for a node to carry out"))?;
+    let window = Duration::from_secs(u64::from(on_node.confirm_within_s));
     let left = Duration::from_millis(request.left_ms).min(window).saturating_sub(MARGIN);
     let (keep, because) = look(core, &plan, from, begun + left).await?;
     info!(plan = %record.id, keep, %because, "looked at a plan from outside");

@@ -9,6 +9,7 @@ pub mod init;
 pub mod registry;
 
 mod api;
+mod carry;
 mod clock;
 mod core;
 mod diagnosis;

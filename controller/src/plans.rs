@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common_model::Timestamp;
 use common_model::text::printable_line;
-use common_plan::{Entry, Plan, PlanBytes, PlanId, Record, Stage, State};
-use controller_remedy::lifecycle::{self, Event, Impossible, Life};
+use common_plan::{Carrier, Entry, Plan, PlanBytes, PlanId, Record, Stage, State};
+use controller_remedy::lifecycle::{self, Carried, Event, Impossible, Life};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -113,13 +113,14 @@ impl Plans {
     ) -> Result<Option<PlanId>, PlanError> {
         let _writing = self.lock();
         for kept in self.open()? {
-            let same = kept.bytes.decode().is_ok_and(|open| {
-                (open.node, open.session, open.epoch, open.step)
-                    == (plan.node.clone(), plan.session.clone(), plan.epoch, plan.step.clone())
-            });
-            // One that ends in a moment is of no use to who is to read and sign it.
-            if same && kept.life.record.expires_at > now.plus_millis(60_000) {
-                return Ok(Some(kept.life.record.id));
+            let same = kept.bytes.decode().is_ok_and(|open| is_same(&open, plan));
+            let record = kept.life.record;
+            // One that ends in a moment is of no use to who is to read and sign it; one that is under way with the controller
+            // does not end by that.
+            let lasts = record.expires_at > now.plus_millis(60_000)
+                || (record.action.carrier() == Carrier::Controller && record.stage == Stage::Applied);
+            if same && lasts {
+                return Ok(Some(record.id));
             }
         }
         let (Some(for_whom), Ok(bytes)) = (new, plan.encode()) else { return Ok(None) };
@@ -136,6 +137,7 @@ impl Plans {
             approvals: Vec::new(),
             stage: Stage::Proposed,
             history: Vec::new(),
+            link: None,
             reverted_by: None,
         };
         let kept = Kept { bytes, life: Life::new(record) };
@@ -201,6 +203,12 @@ impl Plans {
     }
 }
 
+/// Whether two plans do the same: on the same boot and under the same policy, where a node carries them out.
+fn is_same(open: &Plan, plan: &Plan) -> bool {
+    let bound = |plan: &Plan| plan.on_node().map(|on_node| (on_node.session.clone(), on_node.epoch));
+    open.node == plan.node && open.step == plan.step && bound(open) == bound(plan)
+}
+
 /// What a node says of a plan, fit to be kept and shown.
 pub(crate) fn reported(entry: Entry) -> Event {
     let because = entry.because.map(|text| shown(&text));
@@ -241,6 +249,9 @@ fn of_step(record: &Record, event: &Event) -> Note {
         Event::Rejected { .. } => ("plan-rejected", because),
         Event::Looked { .. } => ("plan-looked-at", because),
         Event::Reported(entry) => ("plan-reported", format!("{}: {because}", state_word(entry.state))),
+        Event::Carried(Carried { link, .. }) => {
+            ("plan-carried-on", link.iter().fold(because, |because, link| format!("{because}; {link}")))
+        }
         Event::Dispatched | Event::NotSent | Event::NotHanded { .. } | Event::Tick { .. } => {
             (step_word(record.stage), because)
         }

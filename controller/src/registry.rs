@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use common_model::{NodeName, Timestamp};
+use common_plan::PublicKey;
 use common_tls::{OperatorName, Role};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
 use serde::de::DeserializeOwned;
@@ -42,6 +43,9 @@ pub enum RegistryError {
     /// The time asked for is not allowed.
     #[error("a join token is good for 1 second to 24 hours")]
     Ttl,
+    /// An operator signs with another key than before.
+    #[error("{0} has approved with another key so far: an admin allows the new one with `dialtone operator add {0}`")]
+    OtherKey(OperatorName),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random(#[source] std::io::Error),
@@ -93,6 +97,8 @@ pub struct Member {
     pub role: Option<String>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// The key the operator approves with what the controller carries out itself: the first one seen since the last login token.
+    pub approval_key: Option<PublicKey>,
 }
 
 /// Who a certificate is for.
@@ -169,6 +175,7 @@ impl Registry {
         self.update(&MemberName::Operator(operator.clone()), |member| {
             member.role = Some(role.to_string());
             member.revoked_at = None;
+            member.approval_key = None;
         })?;
         let expires_at = now.plus_millis(LOGIN_TTL_MS);
         self.create_token("login", &LoginToken { operator: operator.clone(), role, expires_at }, expires_at)
@@ -202,6 +209,20 @@ impl Registry {
             member.certificates.push((serial.to_owned(), not_after));
             member.revoked_at = None;
         })
+    }
+
+    /// Holds an operator to one approval key until an admin asks them to log in anew. A stolen certificate alone thus approves
+    /// nothing that the controller carries out.
+    pub fn hold_to_key(&self, operator: &OperatorName, key: &PublicKey) -> Result<(), RegistryError> {
+        let who = MemberName::Operator(operator.clone());
+        let known = self.member(&who)?.and_then(|member| member.approval_key);
+        match known {
+            Some(known) if known == *key => Ok(()),
+            Some(_) => Err(RegistryError::OtherKey(operator.clone())),
+            None => self.update(&who, |member| {
+                member.approval_key.get_or_insert_with(|| key.clone());
+            }),
+        }
     }
 
     /// What is known of a node or operator.
@@ -418,6 +439,21 @@ mod tests {
         let token = registry.add_operator(&alice, Role::Approver, NOW).unwrap();
         assert_eq!(registry.take_login_token(&token.token, NOW).unwrap(), (alice, Role::Approver));
         assert!(registry.take_login_token(&token.token, NOW).is_err());
+    }
+
+    #[test]
+    fn an_operator_is_held_to_one_key_until_an_admin_says_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = registry(directory.path());
+        let alice: OperatorName = "alice".parse().unwrap();
+        let key = |letter: &str| format!("ed25519:{}=", letter.repeat(43)).parse::<PublicKey>().unwrap();
+        let (first, other) = (key("A"), key("I"));
+        registry.add_operator(&alice, Role::Approver, NOW).unwrap();
+        registry.hold_to_key(&alice, &first).unwrap();
+        registry.hold_to_key(&alice, &first).unwrap();
+        assert!(matches!(registry.hold_to_key(&alice, &other), Err(RegistryError::OtherKey(_))));
+        registry.add_operator(&alice, Role::Approver, NOW).unwrap();
+        registry.hold_to_key(&alice, &other).unwrap();
     }
 
     #[test]

@@ -32,11 +32,11 @@ use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
 use crate::config::Config;
 use crate::core::{Core, blocking, chain};
-use crate::dispatch;
 use crate::evidence_log::EvidenceLog;
 use crate::live::Live;
 use crate::plans::Plans;
 use crate::registry::{Registry, RegistryError};
+use crate::{carry, dispatch};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,6 +122,7 @@ impl Controller {
         tasks.spawn(keep_certificate(Arc::clone(&core), tls, own));
         tasks.spawn(sweep(Arc::clone(&core)));
         tasks.spawn(dispatch::keep(Arc::clone(&core)));
+        tasks.spawn(carry::keep(Arc::clone(&core)));
         info!(%local_addr, "listening");
         Ok(Self { core, store, local_addr, tasks })
     }

@@ -116,7 +116,7 @@ impl<'a> Ledger<'a> {
                 approvers: authorized.approvers.clone(),
             },
             begun_at: now,
-            deadline_boot_ms: clock::boot_ms() + u64::from(authorized.plan.confirm_within_s) * 1000,
+            deadline_boot_ms: clock::boot_ms() + u64::from(authorized.on_node.confirm_within_s) * 1000,
             nonce: None,
         };
         let draft = self.places.plans().join(format!(".{id}.new"));
@@ -170,7 +170,8 @@ impl<'a> Ledger<'a> {
             let old = match name.file_name().to_str().and_then(|name| name.parse::<PlanId>().ok()) {
                 Some(id) => match (self.journal(&id), plan(self.places, &id)) {
                     (Ok(Journal { entry, .. }), Ok(plan)) => {
-                        let other_boot = plan.session != own::session(self.places)?;
+                        let session = own::session(self.places)?;
+                        let other_boot = plan.on_node().is_none_or(|on_node| on_node.session != session);
                         entry.state.is_final() && other_boot && now.millis_since(entry.at) > KEPT_MS
                     }
                     _ => false,

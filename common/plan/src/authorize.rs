@@ -7,7 +7,7 @@ use common_model::{NodeName, Timestamp};
 
 use crate::approval::Approval;
 use crate::names::SessionId;
-use crate::plan::{InvalidPlan, Plan, PlanBytes};
+use crate::plan::{InvalidPlan, OnNode, Plan, PlanBytes};
 use crate::policy::Policy;
 
 /// The most approvals that are looked at.
@@ -39,6 +39,8 @@ pub struct Node<'a> {
 pub struct Authorized {
     /// The plan.
     pub plan: Plan,
+    /// What binds it to this node.
+    pub on_node: OnNode,
     /// Names from the node's own policy, sorted.
     pub approvers: Vec<String>,
 }
@@ -52,6 +54,9 @@ pub enum Refusal {
     /// The bytes are no plan.
     #[error(transparent)]
     Invalid(#[from] InvalidPlan),
+    /// For the controller to carry out.
+    #[error("it is for the controller to carry out, not for a node")]
+    NotForNodes,
     /// For another node.
     #[error("it is for node {0}")]
     OtherNode(NodeName),
@@ -103,6 +108,7 @@ impl Refusal {
         match self {
             Refusal::Unsigned => "unsigned",
             Refusal::Invalid(_) => "invalid",
+            Refusal::NotForNodes => "not-for-nodes",
             Refusal::OtherNode(_) => "other-node",
             Refusal::Epoch { .. } => "epoch",
             Refusal::OtherBoot => "other-boot",
@@ -125,15 +131,16 @@ pub fn authorize(bytes: &PlanBytes, approvals: &[Approval], node: &Node<'_>) -> 
         return Err(Refusal::Unsigned);
     }
     let plan = bytes.decode()?;
+    let Some(on_node) = plan.on_node().cloned() else { return Err(Refusal::NotForNodes) };
     if plan.node != *node.name {
         return Err(Refusal::OtherNode(plan.node));
     }
     // A policy file that was put back counts as the newest there ever was.
     let epoch = node.policy.epoch.max(node.highest_epoch);
-    if plan.epoch != epoch || node.policy.epoch != epoch {
-        return Err(Refusal::Epoch { plan: plan.epoch, node: epoch });
+    if on_node.epoch != epoch || node.policy.epoch != epoch {
+        return Err(Refusal::Epoch { plan: on_node.epoch, node: epoch });
     }
-    if plan.session != *node.session {
+    if on_node.session != *node.session {
         return Err(Refusal::OtherBoot);
     }
     if plan.is_expired(node.now, node.boot_ms) {
@@ -149,13 +156,13 @@ pub fn authorize(bytes: &PlanBytes, approvals: &[Approval], node: &Node<'_>) -> 
     if node.last_hour >= node.policy.plans_per_hour {
         return Err(Refusal::Rate(node.last_hour));
     }
-    Ok(Authorized { plan, approvers: approvers.into_iter().collect() })
+    Ok(Authorized { plan, on_node, approvers: approvers.into_iter().collect() })
 }
 
 impl Plan {
     /// Whether it is too late for it by either of the node's clocks. Asked once more right before the act.
     pub fn is_expired(&self, now: Timestamp, boot_ms: u64) -> bool {
-        now > self.expires_at || boot_ms > self.expires_boot_ms
+        now > self.expires_at || self.on_node().is_none_or(|on_node| boot_ms > on_node.expires_boot_ms)
     }
 }
 

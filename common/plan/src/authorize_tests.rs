@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::step::{Step, Sysctl, SysctlSet};
-use crate::{ApprovalKey, Goal, SCHEMA, Why};
+use crate::{ApprovalKey, CarriedOutBy, Goal, OnNode, SCHEMA, Why};
 
 /// Keys made once; a PKCS#8 document of Ed25519 is the 32 bytes of the seed after a fixed head (RFC 8410).
 fn key(seed: u8) -> ApprovalKey {
@@ -54,12 +54,14 @@ impl World {
         Plan {
             schema: SCHEMA.to_owned(),
             node: self.name.clone(),
-            session: self.session.clone(),
-            epoch: 7,
+            by: CarriedOutBy::Node(OnNode {
+                session: self.session.clone(),
+                epoch: 7,
+                expires_boot_ms: 1_000_000,
+                confirm_within_s: 120,
+            }),
             made_at: Timestamp(900_000),
             expires_at: Timestamp(1_500_000),
-            expires_boot_ms: 1_000_000,
-            confirm_within_s: 120,
             step: Step::SysctlSet(SysctlSet {
                 key: Sysctl::MaxMapCount,
                 from: 65530,
@@ -106,15 +108,29 @@ fn each_check_refuses_by_itself() {
     assert_eq!(code(ask(&world, &plan, &[], |_| {})), "unsigned");
     assert_eq!(code(ask(&world, &plan, &[9], |_| {})), "unsigned");
     assert_eq!(with(|plan| plan.node = "es-2".parse().unwrap()), "other-node");
-    assert_eq!(with(|plan| plan.epoch = 6), "epoch");
-    assert_eq!(with(|plan| plan.epoch = 8), "epoch");
-    assert_eq!(with(|plan| plan.session = "f".repeat(32).parse().unwrap()), "other-boot");
+    // Its step is one of nodes, so that it is no plan at all.
+    let mut by_controller = world.plan();
+    by_controller.by = CarriedOutBy::Controller {};
+    assert!(by_controller.encode().is_err());
+    let bytes = PlanBytes::new(serde_json::to_vec(&by_controller).unwrap()).unwrap();
+    let approval = key(1).approve(&bytes).unwrap();
+    assert_eq!(code(authorize(&bytes, &[approval], &world.node())), "invalid");
+    assert_eq!(with(|plan| on_node(plan).epoch = 6), "epoch");
+    assert_eq!(with(|plan| on_node(plan).epoch = 8), "epoch");
+    assert_eq!(with(|plan| on_node(plan).session = "f".repeat(32).parse().unwrap()), "other-boot");
     assert_eq!(with(|plan| plan.expires_at = Timestamp(999_999)), "expired");
-    assert_eq!(with(|plan| plan.expires_boot_ms = 499_999), "expired");
+    assert_eq!(with(|plan| on_node(plan).expires_boot_ms = 499_999), "expired");
     assert_eq!(code(ask(&world, &plan, &[1], |node| node.in_ledger = true)), "repeated");
     assert_eq!(code(ask(&world, &plan, &[1], |node| node.last_hour = 3)), "rate");
     assert_eq!(with(|plan| plan.step = set(Sysctl::MaxMapCount, 262_143)), "policy");
     assert_eq!(with(|plan| plan.step = set(Sysctl::Somaxconn, 262_144)), "policy");
+}
+
+fn on_node(plan: &mut Plan) -> &mut OnNode {
+    match &mut plan.by {
+        CarriedOutBy::Node(on_node) => on_node,
+        CarriedOutBy::Controller {} => panic!("it is for a node"),
+    }
 }
 
 fn set(key: Sysctl, to: u64) -> Step {
@@ -125,7 +141,8 @@ fn set(key: Sysctl, to: u64) -> Step {
 fn a_policy_file_that_was_put_back_allows_nothing() {
     let world = World::new();
     assert_eq!(code(ask(&world, &world.plan(), &[1], |node| node.highest_epoch = 8)), "epoch");
-    let newest = Plan { epoch: 8, ..world.plan() };
+    let mut newest = world.plan();
+    on_node(&mut newest).epoch = 8;
     assert_eq!(code(ask(&world, &newest, &[1], |node| node.highest_epoch = 8)), "epoch");
 }
 

@@ -18,11 +18,11 @@ pub mod wire;
 pub use approval::{Approval, ApprovalKey, InvalidKey, PublicKey};
 pub use authorize::{Authorized, Node, Refusal, authorize};
 pub use names::{Digest, GroupId, InterfaceId, InvalidName, Label, Region, SessionId, UnitName};
-pub use plan::{Goal, InvalidPlan, MAX_PLAN_BYTES, Plan, PlanBytes, PlanId, SCHEMA, Why};
+pub use plan::{CarriedOutBy, Goal, InvalidPlan, MAX_PLAN_BYTES, OnNode, Plan, PlanBytes, PlanId, SCHEMA, Why};
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
 pub use step::{
-    Action, FirewallAllow, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlFile, SysctlSet, UnitLimit,
-    Verb,
+    Action, Carrier, FirewallAllow, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlFile, SysctlSet,
+    UnitLimit, Verb,
 };

@@ -8,7 +8,7 @@ use common_model::{CauseId, NodeName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Digest, SessionId};
-use crate::step::{Opening, Step};
+use crate::step::{Carrier, Opening, Step};
 
 /// The largest plan.
 pub const MAX_PLAN_BYTES: usize = 64 * 1024;
@@ -25,20 +25,14 @@ const WINDOW: std::ops::RangeInclusive<u32> = 10..=900;
 pub struct Plan {
     /// Always [`SCHEMA`].
     pub schema: String,
-    /// Where.
+    /// Who carries it out.
+    pub by: CarriedOutBy,
+    /// The node it is about.
     pub node: NodeName,
-    /// The boot it is for.
-    pub session: SessionId,
-    /// The node's policy it was made under.
-    pub epoch: u64,
     /// When, by the controller's clock.
     pub made_at: Timestamp,
-    /// Not after, by the wall clock.
+    /// Not begun after this, by the wall clock.
     pub expires_at: Timestamp,
-    /// Not after, in milliseconds of the node's boot clock, which nobody can set.
-    pub expires_boot_ms: u64,
-    /// What is applied and not confirmed within this many seconds is undone.
-    pub confirm_within_s: u32,
     /// What is done.
     pub step: Step,
     /// Why.
@@ -49,6 +43,30 @@ pub struct Plan {
     pub risk: String,
     /// How it is taken back, for people.
     pub undo: String,
+}
+
+/// Who carries a plan out. What only one of them needs to know stands here, so that no plan has it for the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "carrier", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CarriedOutBy {
+    /// The actuator on [`Plan::node`], which checks the signatures itself.
+    Node(OnNode),
+    /// The controller, with credentials of its own that reach no node.
+    Controller {},
+}
+
+/// What binds a plan to one boot of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnNode {
+    /// The boot it is for.
+    pub session: SessionId,
+    /// The node's policy it was made under.
+    pub epoch: u64,
+    /// Not begun after this, in milliseconds of the node's boot clock, which nobody can set.
+    pub expires_boot_ms: u64,
+    /// What is applied and not confirmed within this many seconds is undone.
+    pub confirm_within_s: u32,
 }
 
 /// Why a plan was made.
@@ -193,6 +211,14 @@ impl Plan {
         PlanBytes::new(bytes)
     }
 
+    /// What binds it to its node, if a node carries it out.
+    pub fn on_node(&self) -> Option<&OnNode> {
+        match &self.by {
+            CarriedOutBy::Node(on_node) => Some(on_node),
+            CarriedOutBy::Controller {} => None,
+        }
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         let texts = [&self.why.sentence, &self.risk, &self.undo, &self.goal.endpoint];
         if self.schema != SCHEMA {
@@ -202,8 +228,14 @@ impl Plan {
         {
             return Err("a text in it is too long");
         }
-        if !WINDOW.contains(&self.confirm_within_s) {
-            return Err("the confirm window is not 10 to 900 seconds");
+        match (&self.by, self.step.action().carrier()) {
+            (CarriedOutBy::Node(on_node), Carrier::Node) if WINDOW.contains(&on_node.confirm_within_s) => {}
+            (CarriedOutBy::Node(_), Carrier::Node) => return Err("the confirm window is not 10 to 900 seconds"),
+            (CarriedOutBy::Controller {}, Carrier::Controller) => {}
+            (CarriedOutBy::Controller {}, Carrier::Node) => return Err("its step is one that the node carries out"),
+            (CarriedOutBy::Node(_), Carrier::Controller) => {
+                return Err("its step is one that the controller carries out");
+            }
         }
         match &self.step {
             Step::FirewallAllow(step) => {

@@ -24,7 +24,7 @@ pub struct Record {
     pub made_at: Timestamp,
     /// By the controller's clock.
     pub expires_at: Timestamp,
-    /// How many persons the node's policy, as last seen, wants to approve it.
+    /// How many persons have to approve it: by the node's policy as last seen, or by the controller's configuration.
     pub needed: u8,
     /// Who has.
     pub approvals: Vec<Approved>,
@@ -32,6 +32,9 @@ pub struct Record {
     pub stage: Stage,
     /// How it came there, oldest first; the last one's stage is [`Record::stage`].
     pub history: Vec<Transition>,
+    /// Where people see what was made of it, for example the address of a pull request.
+    #[serde(default)]
+    pub link: Option<String>,
     /// The plan that takes this one back, if one was made.
     pub reverted_by: Option<PlanId>,
 }
@@ -55,15 +58,15 @@ pub enum Stage {
     Proposed,
     /// Enough persons have approved it.
     Approved,
-    /// Handed to the node.
+    /// Handed to the node, or begun by the controller.
     Dispatched,
-    /// Live on the node, and undone unless it proves itself.
+    /// Live, and not proven yet: a node undoes it unless it proves itself.
     Applied,
     /// Seen from outside to have worked; it lasts.
     Verified,
     /// Somebody said no.
     Rejected,
-    /// The node said no; nothing was changed.
+    /// Whoever was to carry it out said no; nothing was changed.
     Refused,
     /// Not approved, or not carried out, in time; nothing was changed.
     Expired,

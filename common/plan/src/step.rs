@@ -59,6 +59,24 @@ impl Step {
     }
 }
 
+/// Who carries out a sort of step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// The actuator on the node.
+    Node,
+    /// The controller.
+    Controller,
+}
+
+impl Action {
+    /// Who carries it out.
+    pub fn carrier(self) -> Carrier {
+        match self {
+            Action::SysctlSet | Action::FirewallAllow | Action::UnitLimit | Action::Service => Carrier::Node,
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -87,7 +87,7 @@ impl Fetched {
 #[cfg(test)]
 pub(crate) mod tests {
     use common_model::Timestamp;
-    use common_plan::{Goal, Label, Stage, Step, Sysctl, SysctlFile, SysctlSet, Transition, Why};
+    use common_plan::{CarriedOutBy, Goal, Label, OnNode, Stage, Step, Sysctl, SysctlFile, SysctlSet, Transition, Why};
 
     use super::*;
 
@@ -99,12 +99,14 @@ pub(crate) mod tests {
         Plan {
             schema: common_plan::SCHEMA.to_owned(),
             node: "es-1".parse().unwrap(),
-            session: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-            epoch: 2,
+            by: CarriedOutBy::Node(OnNode {
+                session: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+                epoch: 2,
+                expires_boot_ms: 9_000_000,
+                confirm_within_s: 120,
+            }),
             made_at: NOW.plus_millis(-60_000),
             expires_at: NOW.plus_millis(840_000),
-            expires_boot_ms: 9_000_000,
-            confirm_within_s: 120,
             step: Step::SysctlSet(SysctlSet {
                 key: Sysctl::MaxMapCount,
                 from: 65_530,
@@ -145,6 +147,7 @@ pub(crate) mod tests {
             approvals: Vec::new(),
             stage: Stage::Proposed,
             history: vec![transition(Stage::Proposed, plan.made_at, "controller", None)],
+            link: None,
             reverted_by: None,
         }
     }

@@ -5,7 +5,7 @@
 mod tests;
 
 use common_model::Timestamp;
-use common_plan::{Approval, Approved, Entry, Record, Stage, State, Transition};
+use common_plan::{Approval, Approved, Carrier, Entry, Record, Stage, State, Transition};
 use serde::{Deserialize, Serialize};
 
 /// A plan's record, and what else decides how it goes on.
@@ -52,11 +52,57 @@ pub enum Event {
     },
     /// The actuator's own report.
     Reported(Entry),
+    /// How it stands with a plan that the controller carries out itself.
+    Carried(Carried),
     /// Time has passed.
     Tick {
         /// The actuator's report is complete up to here, by the controller's clock, and does not know the plan.
         unknown_until: Option<Timestamp>,
     },
+}
+
+/// How a plan stands that the controller carries out itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// It is now so.
+    pub to: CarriedTo,
+    /// In words.
+    pub because: String,
+    /// Where people see it, for example the address of a pull request.
+    pub link: Option<String>,
+}
+
+/// What can become of such a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CarriedTo {
+    /// Not done, since it is not as it was when the plan was made.
+    Refused,
+    /// Not done in time.
+    Expired,
+    /// Done, and not proven yet.
+    Applied,
+    /// Proven.
+    Verified,
+    /// Somebody said no where it was carried to.
+    Declined,
+    /// Taken back, since it did not prove itself.
+    Undone,
+    /// It failed, or something else came of it.
+    Failed,
+}
+
+impl CarriedTo {
+    fn stage(self) -> Stage {
+        match self {
+            CarriedTo::Refused => Stage::Refused,
+            CarriedTo::Expired => Stage::Expired,
+            CarriedTo::Applied => Stage::Applied,
+            CarriedTo::Verified => Stage::Verified,
+            CarriedTo::Declined => Stage::Rejected,
+            CarriedTo::Undone => Stage::RolledBack,
+            CarriedTo::Failed => Stage::Failed,
+        }
+    }
 }
 
 /// An event that a plan at this stage cannot take. Nothing changes.
@@ -135,6 +181,7 @@ impl Life {
                 _ => return Err(Impossible::Stage(stage)),
             },
             Event::Reported(entry) => self.reported(entry),
+            Event::Carried(carried) => next.carried(carried),
             Event::Tick { unknown_until } => self.tick(*unknown_until, now),
         };
         let Some((stage, who, because)) = step else { return Ok(None) };
@@ -186,6 +233,25 @@ impl Life {
             State::Conflict | State::Failed => Stage::Failed,
         };
         Some((to, self.node(), because))
+    }
+
+    /// Counts only for a plan that the controller has begun. What is said again changes nothing.
+    fn carried(&mut self, carried: &Carried) -> Option<Step> {
+        let record = &mut self.record;
+        let may_follow = match (record.stage, carried.to) {
+            (Stage::Dispatched, _) => true,
+            (Stage::Applied, CarriedTo::Refused | CarriedTo::Expired) => false,
+            (Stage::Applied, CarriedTo::Applied) => {
+                record.history.last().and_then(|last| last.because.as_ref()) != Some(&carried.because)
+            }
+            (Stage::Applied, _) => true,
+            _ => false,
+        };
+        if !may_follow || record.action.carrier() != Carrier::Controller {
+            return None;
+        }
+        record.link = carried.link.clone().or_else(|| record.link.take());
+        Some((carried.to.stage(), "controller".to_owned(), Some(carried.because.clone())))
     }
 
     fn tick(&self, unknown_until: Option<Timestamp>, now: Timestamp) -> Option<Step> {

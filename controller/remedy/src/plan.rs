@@ -1,13 +1,13 @@
 //! From a remedy with a step to the plan an operator can approve. Pure: the time comes in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
-use common_plan::{Goal, Plan, Policy, Report, SCHEMA, Step, Why};
+use common_plan::{Action, CarriedOutBy, Carrier, Goal, OnNode, Plan, Policy, Report, SCHEMA, Step, Why};
 use controller_correlate::{NodePicture, Picture};
 
 use crate::ask::Ask;
@@ -34,13 +34,14 @@ pub struct Proposal {
     pub plan: Result<(Plan, u8), String>,
 }
 
-/// The plans of a diagnosis. A node without an actuator has none, and nothing is said of it.
-pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, now: Timestamp) -> Vec<Proposal> {
+/// The plans of a diagnosis. A node without an actuator carries out none, and nothing is said of it.
+pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: Timestamp) -> Vec<Proposal> {
     let behind = diagnosis.blockers.iter().map(|blocker| (blocker, None));
     let mut proposals: Vec<Proposal> = Vec::new();
     for (verdict, change) in std::iter::once((&diagnosis.verdict, diagnosis.change.as_ref())).chain(behind) {
         let ask = Ask::new(verdict, change, picture);
-        let Some(carrier) = ask.node.and_then(Carrier::of) else { continue };
+        let Some(node) = ask.node else { continue };
+        let actuated = Actuated::of(node);
         for (index, remedy) in diagnosis.remedies.iter().enumerate() {
             let mends = crate::actions::ALL
                 .iter()
@@ -51,7 +52,12 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, now: Timestamp) -> Ve
             let Some(step) = step::of(&ask, remedy) else { continue };
             let why = Why { sentence: line(&verdict.sentence), evidence: decisive(diagnosis, &ask) };
             let goal = Goal { endpoint: picture.endpoint.to_string(), cause: verdict.cause.clone() };
-            let plan = carrier.plan(step, (why, goal), (&remedy.risk, &remedy.undo), now);
+            let texts = (remedy.risk.as_str(), remedy.undo.as_str());
+            let plan = match (step.action().carrier(), &actuated) {
+                (Carrier::Controller, _) => Ok(means.plan(step, node, (why, goal), texts, now)),
+                (Carrier::Node, Some(actuated)) => actuated.plan(step, (why, goal), texts, now),
+                (Carrier::Node, None) => continue,
+            };
             proposals.push(Proposal { remedy: index, plan });
         }
     }
@@ -64,7 +70,7 @@ pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan,
     let Step::SysctlSet(set) = &plan.step else {
         return Err(format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo));
     };
-    let carrier = Carrier::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let actuated = Actuated::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
     let mut step = set.clone();
     (step.from, step.to, step.start) = (set.to, set.from, None);
     step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
@@ -73,17 +79,50 @@ pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan,
         "What needed the higher value fails without it at its next start.",
         format!("set {} to {} again", set.key, set.to),
     );
-    carrier.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+    actuated.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+}
+
+/// What the controller has to carry out plans itself.
+#[derive(Debug, Clone, Default)]
+pub struct Means {
+    /// How many persons have to approve a sort of step; one where nothing is said.
+    pub approvals: BTreeMap<Action, u8>,
+}
+
+impl Means {
+    fn plan(
+        &self,
+        step: Step,
+        node: &NodePicture,
+        (why, goal): (Why, Goal),
+        (risk, undo): (&str, &str),
+        now: Timestamp,
+    ) -> (Plan, u8) {
+        let needed = self.approvals.get(&step.action()).copied().unwrap_or(1);
+        let plan = Plan {
+            schema: SCHEMA.to_owned(),
+            by: CarriedOutBy::Controller {},
+            node: node.name.clone(),
+            made_at: now,
+            expires_at: now.plus_millis(TTL_MS),
+            step,
+            why,
+            goal,
+            risk: line(risk),
+            undo: line(undo),
+        };
+        (plan, needed)
+    }
 }
 
 /// What a node that can carry out plans says of itself.
-struct Carrier<'a> {
+struct Actuated<'a> {
     node: &'a NodePicture,
     report: Report,
     policy: Option<Policy>,
 }
 
-impl<'a> Carrier<'a> {
+impl<'a> Actuated<'a> {
     fn of(node: &'a NodePicture) -> Option<Self> {
         let report = node.one::<Actuator>("").known()?.value.report.clone()?;
         let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
@@ -117,13 +156,15 @@ impl<'a> Carrier<'a> {
             .map_err(|_| format!("the actuator on {name} says that it booted in the future"))?;
         let plan = Plan {
             schema: SCHEMA.to_owned(),
+            by: CarriedOutBy::Node(OnNode {
+                session: self.report.session.clone(),
+                epoch: policy.epoch,
+                expires_boot_ms,
+                confirm_within_s: if step.starts().is_some() { WINDOW_WITH_START_S } else { WINDOW_S },
+            }),
             node: name.clone(),
-            session: self.report.session.clone(),
-            epoch: policy.epoch,
             made_at: now,
             expires_at,
-            expires_boot_ms,
-            confirm_within_s: if step.starts().is_some() { WINDOW_WITH_START_S } else { WINDOW_S },
             step,
             why,
             goal,

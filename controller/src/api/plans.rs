@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use common_model::NodeName;
-use common_plan::{Approval, PlanId, Stage};
-use common_tls::Identity;
+use common_plan::{Approval, Carrier, PlanId, Stage};
+use common_tls::{Identity, OperatorName};
 use controller_remedy::lifecycle::{Event, word};
 use proto::v1;
 use proto::v1::plans_server::Plans;
@@ -83,12 +83,13 @@ impl Plans for PlansApi {
         let v1::ApproveRequest { plan_id, approval } = request.into_inner();
         let (id, v1::Approval { key, signature }) = (parse(&plan_id)?, approval.unwrap_or_default());
         let key = key.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
-        let event = Event::Approved { operator: operator.clone(), approval: Approval { key, signature } };
+        let event = Event::Approved { operator: operator.to_string(), approval: Approval { key, signature } };
         let core = Arc::clone(&self.0);
         let kept = blocking(move || {
+            hold_to_key(&core, &id, &operator, &event)?;
             let kept = core.plans.happened(&id, &event, now())?;
             info!(plan = %id, %operator, stage = word(kept.life.record.stage), "approved");
-            dispatch(&core, &id)
+            Ok::<_, Status>(dispatch(&core, &id)?)
         })
         .await?;
         reply(&kept).map(Response::new)
@@ -98,7 +99,7 @@ impl Plans for PlansApi {
         let operator = operator_of(&request)?;
         let v1::RejectRequest { plan_id, because } = request.into_inner();
         let id = parse(&plan_id)?;
-        let event = Event::Rejected { operator, because: shown(&because) };
+        let event = Event::Rejected { operator: operator.to_string(), because: shown(&because) };
         let core = Arc::clone(&self.0);
         let kept = blocking(move || core.plans.happened(&id, &event, now())).await?;
         reply(&kept).map(Response::new)
@@ -108,7 +109,7 @@ impl Plans for PlansApi {
         let operator = operator_of(&request)?;
         let id = parse(&request.into_inner().plan_id)?;
         let core = Arc::clone(&self.0);
-        let kept = blocking(move || propose_inverse(&core, &id, &operator)).await?;
+        let kept = blocking(move || propose_inverse(&core, &id, operator.as_str())).await?;
         reply(&kept).map(Response::new)
     }
 
@@ -151,6 +152,20 @@ impl PlansApi {
     }
 }
 
+/// A node knows its approvers' keys by its own policy. For what the controller carries out itself, an operator is held to the key
+/// seen first; only a signature that holds counts as seen.
+fn hold_to_key(core: &Core, id: &PlanId, operator: &OperatorName, event: &Event) -> Result<(), Status> {
+    let kept = core.plans.get(id)?;
+    match event {
+        Event::Approved { approval, .. }
+            if kept.life.record.action.carrier() == Carrier::Controller && approval.holds_for(&kept.bytes) =>
+        {
+            Ok(core.registry.hold_to_key(operator, &approval.key)?)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Proposes a plan that takes a verified one back.
 fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Status> {
     let kept = core.plans.get(id)?;
@@ -170,9 +185,9 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
     Ok(core.plans.get(&by)?)
 }
 
-fn operator_of<T>(request: &Request<T>) -> Result<String, Status> {
+fn operator_of<T>(request: &Request<T>) -> Result<OperatorName, Status> {
     match peer_of(request)?.peer.identity {
-        Identity::Operator { name, .. } => Ok(name.to_string()),
+        Identity::Operator { name, .. } => Ok(name.clone()),
         Identity::Node(_) => Err(Status::permission_denied("nodes approve nothing")),
     }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use common_model::Timestamp;
 use common_plan::wire::{Reply, Request};
 use common_plan::{
-    ApprovalKey, Entry, Goal, Plan, PlanBytes, Report, SCHEMA, Step, Sysctl, SysctlFile, SysctlSet, Why,
+    ApprovalKey, CarriedOutBy, Entry, Goal, OnNode, Plan, PlanBytes, Report, SCHEMA, Step, Sysctl, SysctlFile,
+    SysctlSet, Why,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -97,12 +98,14 @@ impl Host {
         Plan {
             schema: SCHEMA.to_owned(),
             node: "es-1".parse().unwrap(),
-            session: report.session,
-            epoch: 7,
+            by: CarriedOutBy::Node(OnNode {
+                session: report.session,
+                epoch: 7,
+                expires_boot_ms: u64::MAX,
+                confirm_within_s,
+            }),
             made_at: Timestamp(0),
             expires_at: Timestamp(9_000_000_000_000),
-            expires_boot_ms: u64::MAX,
-            confirm_within_s,
             step: Step::SysctlSet(SysctlSet {
                 key: Sysctl::MaxMapCount,
                 from: OLD,

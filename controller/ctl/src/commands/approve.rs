@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use common_plan::{ApprovalKey, PlanId, Stage};
+use common_plan::{ApprovalKey, Carrier, PlanId, Record, Stage};
 use proto::v1;
 use rustix::termios::{QueueSelector, tcflush};
 
@@ -85,7 +85,7 @@ async fn follow(
             if !is_moving(&fetched) {
                 break;
             }
-            progress.say(waiting_for(fetched.record.stage));
+            progress.say(waiting_for(&fetched.record));
             let next = stream.message().await;
             let next = next.map_err(|status| session.failure(&status).with_hint(goes_on.as_str()))?;
             let Some(reply) = next else {
@@ -116,7 +116,7 @@ fn tell(fetched: &Fetched, told: usize, progress: &Progress, terminal: &Terminal
     // It was proposed: that is what was approved.
     for step in history.iter().take(known).skip(told).filter(|step| step.stage != Stage::Proposed) {
         let mut page = Page::new(terminal);
-        render::plan::transition(&mut page, 0, step, terminal);
+        render::plan::transition(&mut page, 0, fetched.record.action, step, terminal);
         progress.print(&page.to_text());
     }
     told.max(known)
@@ -127,8 +127,10 @@ fn is_moving(fetched: &Fetched) -> bool {
     !fetched.record.stage.is_final() && fetched.record.stage != Stage::Proposed
 }
 
-fn waiting_for(stage: Stage) -> &'static str {
-    match stage {
+fn waiting_for(record: &Record) -> &'static str {
+    let by_controller = record.action.carrier() == Carrier::Controller;
+    match record.stage {
+        Stage::Approved | Stage::Dispatched if by_controller => "the controller carries it out",
         Stage::Proposed => "waiting for approval",
         Stage::Approved => "waiting for the node to take it",
         Stage::Dispatched => "the node carries it out",

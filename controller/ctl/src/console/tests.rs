@@ -166,7 +166,7 @@ fn before_the_plan_is_there_y_means_nothing() {
     press(&mut model, Key::Enter);
     assert_eq!(press(&mut model, Key::Char('y')), None);
     // Nor where it is another's, or cannot be had.
-    let other = fetched(Plan { epoch: 9, ..plan() });
+    let other = fetched(Plan { risk: "another".to_owned(), ..plan() });
     tell(&mut model, &other);
     assert_eq!(press(&mut model, Key::Char('y')), None);
     update(&mut model, Event::Plan(fetched(plan()).id(), Err("the bytes of another plan".to_owned())));

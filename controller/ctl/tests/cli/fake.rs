@@ -8,7 +8,8 @@ use common_model::inventory::NodeSummary;
 use common_model::{Change, Timestamp};
 use common_plan::audit::{AuditEntry, link};
 use common_plan::{
-    Approval, Approved, Goal, Plan, PlanBytes, Record, SCHEMA, Stage, Step, Sysctl, SysctlSet, Transition, Why,
+    Approval, Approved, CarriedOutBy, Goal, OnNode, Plan, PlanBytes, Record, SCHEMA, Stage, Step, Sysctl, SysctlSet,
+    Transition, Why,
 };
 use common_tls::ca::Ca;
 use common_tls::keys::NewKey;
@@ -64,12 +65,14 @@ pub(crate) fn plan(sentence: &str) -> Plan {
     Plan {
         schema: SCHEMA.to_owned(),
         node: "es-1".parse().unwrap(),
-        session: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-        epoch: 0,
+        by: CarriedOutBy::Node(OnNode {
+            session: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+            epoch: 0,
+            expires_boot_ms: 1_000_000,
+            confirm_within_s: 120,
+        }),
         made_at: now(),
         expires_at: now().plus_millis(900_000),
-        expires_boot_ms: 1_000_000,
-        confirm_within_s: 120,
         step: Step::SysctlSet(SysctlSet {
             key: Sysctl::MaxMapCount,
             from: 65_530,
@@ -98,6 +101,7 @@ pub(crate) fn record(plan: &Plan) -> Record {
         approvals: Vec::new(),
         stage: Stage::Proposed,
         history: vec![proposed],
+        link: None,
         reverted_by: None,
     }
 }

@@ -20,6 +20,7 @@ fn life(needed: u8) -> Life {
         approvals: Vec::new(),
         stage: Stage::Proposed,
         history: Vec::new(),
+        link: None,
         reverted_by: None,
     })
 }
@@ -51,6 +52,10 @@ fn reported(state: State) -> Event {
 
 fn looked(keep: bool) -> Event {
     Event::Looked { keep, because: "seen".to_owned() }
+}
+
+fn carried(to: CarriedTo) -> Event {
+    Event::Carried(Carried { to, because: "said".to_owned(), link: Some("https://example".to_owned()) })
 }
 
 fn tick() -> Event {
@@ -120,6 +125,12 @@ fn a_plan_handed_over_expires_only_when_the_node_shows_that_it_never_began() {
 fn a_node_that_keeps_what_was_not_proven_has_failed() {
     let kept = [approved(0), Event::Dispatched, reported(State::Applied), looked(false), reported(State::Persisted)];
     assert_eq!(live(1, &kept.map(|event| (event, 5))).last(), Some(&Stage::Failed));
+}
+
+#[test]
+fn what_the_controller_says_of_its_own_plans_is_nothing_to_those_of_nodes() {
+    let stages = live(1, &[(approved(0), 1), (Event::Dispatched, 2), (carried(CarriedTo::Verified), 3)]);
+    assert_eq!(stages.last(), Some(&Stage::Dispatched));
 }
 
 fn any_event() -> impl Strategy<Value = Event> {

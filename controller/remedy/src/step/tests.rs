@@ -8,7 +8,7 @@ use controller_correlate::Picture;
 use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
 use serde_json::json;
 
-use crate::plan::{self, Proposal, TTL_MS};
+use crate::plan::{self, Means, Proposal, TTL_MS};
 use crate::with_remedies;
 
 const POLICY: &str = "
@@ -53,7 +53,7 @@ fn judged(node: Node, symptom: Symptom) -> (Diagnosis, Picture) {
 
 fn proposals(node: Node, symptom: Symptom) -> Vec<Proposal> {
     let (diagnosis, picture) = judged(node, symptom);
-    plan::proposals(&diagnosis, &picture, AT)
+    plan::proposals(&diagnosis, &picture, &Means::default(), AT)
 }
 
 /// The one plan.
@@ -74,8 +74,8 @@ fn the_kernel_setting_is_raised_where_it_wins_and_the_engine_started() {
     let file = SysctlFile { name: Some("90-es.conf".parse().unwrap()), from: Some("65530".to_owned()) };
     assert_eq!(*persist, Some(file));
     assert_eq!(start.as_ref().unwrap().as_str(), "elasticsearch.service");
-    assert_eq!((plan.epoch, plan.expires_at), (7, AT.plus_millis(TTL_MS)));
-    assert_eq!(plan.expires_boot_ms, u64::try_from(3_600_000 + TTL_MS).unwrap());
+    assert_eq!((plan.on_node().unwrap().epoch, plan.expires_at), (7, AT.plus_millis(TTL_MS)));
+    assert_eq!(plan.on_node().unwrap().expires_boot_ms, u64::try_from(3_600_000 + TTL_MS).unwrap());
     assert_eq!(plan.goal.cause.as_str(), "bootstrap-check");
     assert!(plan.why.evidence.iter().any(|line| line.contains("65530")), "{:?}", plan.why);
 }
@@ -148,7 +148,7 @@ fn a_node_whose_clock_is_off_gets_no_plan() {
         for node in picture.nodes.values_mut() {
             node.agent.clock_offset_ms = offset;
         }
-        let proposals = plan::proposals(&diagnosis, &picture, AT);
+        let proposals = plan::proposals(&diagnosis, &picture, &Means::default(), AT);
         assert_eq!(proposals[0].plan.is_ok(), planned, "{offset}");
     }
 }

@@ -49,8 +49,8 @@ fn a_fix_that_can_be_approved_says_how() {
     let mut asked = read("host-firewall");
     let shown = |asked: &Diagnosis| diagnosis(asked, &screen(), false).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(!shown(&asked).contains("dialtone approve"));
-    asked.remedies[0].plan_id = Some("b2bc3e5e6fcf6dd7".to_owned());
-    assert!(shown(&asked).contains("(by the node: dialtone approve b2bc3e5e6fcf6dd7)"), "{}", shown(&asked));
+    asked.remedies[0].plan_id = Some("09cfd0aaced3d8f6".to_owned());
+    assert!(shown(&asked).contains("(by the node: dialtone approve 09cfd0aaced3d8f6)"), "{}", shown(&asked));
 }
 
 #[test]

@@ -50,6 +50,6 @@ fn state(record: &Record) -> String {
         Stage::Proposed if record.needed > 1 => {
             format!("{} of {} approvals", record.approvals.len(), record.needed)
         }
-        other => stage(other).to_owned(),
+        other => stage(record.action, other).to_owned(),
     }
 }

@@ -6,7 +6,7 @@ mod list;
 mod tests;
 
 use common_model::text::printable_line;
-use common_plan::{Plan, Record, Stage, Transition};
+use common_plan::{Action, Carrier, Plan, Record, Stage, Transition};
 
 pub(crate) use effect::headline;
 pub(crate) use list::{list, row};
@@ -57,10 +57,13 @@ pub(crate) fn outcome(fetched: &Fetched, page: &mut Page) {
     let (sign, style) = sign(record.stage);
     let words = match record.stage {
         Stage::Verified => format!("{}, and it lasts", headline(plan)),
-        Stage::RolledBack => format!("{} is as it was before", plan.node),
-        Stage::Refused => format!("by {}; nothing was changed there", plan.node),
+        Stage::RolledBack if plan.on_node().is_some() => format!("{} is as it was before", plan.node),
+        Stage::RolledBack => "it is as it was before".to_owned(),
+        Stage::Refused if plan.on_node().is_some() => format!("by {}; nothing was changed there", plan.node),
+        Stage::Refused => "nothing was changed".to_owned(),
         Stage::Rejected | Stage::Expired => format!("nothing was changed on {}", plan.node),
-        Stage::Failed => format!("on {}", plan.node),
+        Stage::Failed if plan.on_node().is_some() => format!("on {}", plan.node),
+        Stage::Failed => headline(plan),
         Stage::Proposed => match fetched.still_needed() {
             0 => headline(plan),
             1 => "one more person has to approve it".to_owned(),
@@ -70,7 +73,7 @@ pub(crate) fn outcome(fetched: &Fetched, page: &mut Page) {
     };
     let because = record.history.last().and_then(reason);
     let mut spans = vec![
-        page.span(&format!("{sign} {}", stage(record.stage)), style),
+        page.span(&format!("{sign} {}", stage(record.action, record.stage)), style),
         page.span(&format!(" — {words}"), Style::Plain),
     ];
     if let Some(because) = because {
@@ -80,14 +83,14 @@ pub(crate) fn outcome(fetched: &Fetched, page: &mut Page) {
 }
 
 /// One line per step of a plan's life: `08:00:02 UTC  live, on trial — node es-1: …`.
-pub(crate) fn transition(page: &mut Page, indent: usize, transition: &Transition, terminal: &Terminal) {
+pub(crate) fn transition(page: &mut Page, indent: usize, action: Action, transition: &Transition, terminal: &Terminal) {
     let time = page.span(&format!("{:indent$}{}  ", "", local(transition.at, terminal)), Style::Dim);
     let hang = time.width();
     let (_, style) = sign(transition.stage);
     let because = reason(transition).map(|because| format!(": {because}")).unwrap_or_default();
     let spans = [
         time,
-        page.span(stage(transition.stage), style),
+        page.span(stage(action, transition.stage), style),
         page.span(&format!(" — {}{because}", transition.who), Style::Plain),
     ];
     page.flow(hang, &spans);
@@ -98,9 +101,10 @@ fn reason(transition: &Transition) -> Option<&str> {
     transition.because.as_deref().filter(|because| !because.trim().is_empty())
 }
 
-/// A stage in words.
-pub(crate) fn stage(stage: Stage) -> &'static str {
+/// A stage of a plan of this sort in words.
+pub(crate) fn stage(action: Action, stage: Stage) -> &'static str {
     match stage {
+        Stage::Dispatched if action.carrier() == Carrier::Controller => "begun",
         Stage::Proposed => "waits for approval",
         Stage::Approved => "approved",
         Stage::Dispatched => "handed to the node",
@@ -142,7 +146,7 @@ impl Sections<'_> {
     fn head(&mut self) {
         let (sign, style) = sign(self.record().stage);
         let spans = [
-            self.page.span(&format!("{sign} {}", stage(self.record().stage)), style),
+            self.page.span(&format!("{sign} {}", stage(self.record().action, self.record().stage)), style),
             self.page.span(" — ", Style::Plain),
             self.page.span(&headline(self.plan()), Style::Strong),
             self.page.span(&format!(" [{}]", self.fetched.id()), Style::Dim),
@@ -185,11 +189,14 @@ impl Sections<'_> {
 
     fn checked(&mut self) {
         let goal = &self.plan().goal;
-        let within = span(i64::from(self.plan().confirm_within_s));
-        let text = format!(
-            "within {within} {} has to answer, or no longer fail for {}; else the node undoes it by itself",
-            goal.endpoint, goal.cause
-        );
+        let met = format!("{} has to answer, or no longer fail for {}", goal.endpoint, goal.cause);
+        let text = match self.plan().on_node() {
+            Some(on_node) => {
+                let within = span(i64::from(on_node.confirm_within_s));
+                format!("within {within} {met}; else the node undoes it by itself")
+            }
+            None => met,
+        };
         self.entry("CHECKED", &text, Style::Plain);
     }
 
@@ -228,12 +235,15 @@ impl Sections<'_> {
 
     /// How it fared so far; of a plan that was only proposed the head has said everything.
     fn history(&mut self) {
-        let history = self.record().history.clone();
+        let (action, history) = (self.record().action, self.record().history.clone());
         if history.len() < 2 {
             return;
         }
         for step in &history {
-            transition(&mut self.page, 2, step, self.terminal);
+            transition(&mut self.page, 2, action, step, self.terminal);
+        }
+        if let Some(link) = self.record().link.clone() {
+            self.entry("", &format!("  {}", printable_line(&link)), Style::Strong);
         }
         if let Some(by) = self.record().reverted_by.clone() {
             self.entry("", &format!("  plan {by} takes it back"), Style::Plain);
@@ -245,7 +255,12 @@ impl Sections<'_> {
         self.page.blank();
         let plan = self.plan();
         let made = local_and_ago(plan.made_at, self.terminal);
-        let bound = format!("boot {} of {}, epoch {} of its policy", plan.session, plan.node, plan.epoch);
+        let bound = match plan.on_node() {
+            Some(on_node) => {
+                format!("boot {} of {}, epoch {} of its policy", on_node.session, plan.node, on_node.epoch)
+            }
+            None => format!("the controller to carry out, about {}", plan.node),
+        };
         self.entry("MADE", &made, Style::Plain);
         self.entry("FOR", &bound, Style::Plain);
         self.entry("SHA-256", self.fetched.bytes.digest().as_str(), Style::Plain);

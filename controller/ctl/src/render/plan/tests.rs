@@ -39,7 +39,7 @@ fn the_life_of_a_plan_is_told_in_order() {
     ]);
     let text = text(&ended, Detail::Usual);
     let told = "✗ rolled back — Set vm.max_map_count from 65530 to 262144 on es-1 and start\n  elasticsearch.service \
-                [b2bc3e5e6fcf6dd7]\n\n  07:59:00 UTC  waits for approval — controller\n  07:59:10 UTC  approved — operator \
+                [09cfd0aaced3d8f6]\n\n  07:59:00 UTC  waits for approval — controller\n  07:59:10 UTC  approved — operator \
                 alice\n  07:59:11 UTC  live, on trial — node es-1\n  08:00:00 UTC  rolled back — node es-1: \
                 http://es-1:9200 still times out\n\nDOES       sysctl";
     assert!(text.starts_with(told), "{text}");
@@ -149,7 +149,7 @@ fn the_list_says_what_is_missing() {
     assert_eq!(
         list(&[two], false, &terminal(100)),
         "PLAN              STATE               NODE  WHAT\n\
-         b2bc3e5e6fcf6dd7  ? 0 of 2 approvals  es-1  Raise vm.max_map_count to 262144 on es-1\n"
+         09cfd0aaced3d8f6  ? 0 of 2 approvals  es-1  Raise vm.max_map_count to 262144 on es-1\n"
     );
     assert!(list(&[], false, &terminal(80)).contains("--all"));
 }

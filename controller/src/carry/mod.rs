@@ -1,0 +1,178 @@
+//! Plans that the controller carries out itself, with credentials of its own that reach no node.
+//!
+//! The life of such a plan is the same as of one for a node. That it is begun is audited and durable before anything is done, and
+//! what is done carries the plan's id where it is done. A controller that was killed and started again therefore finds plans that
+//! were begun, looks for what it may have done already, and never does it twice: each step's `act` is asked again until it has said
+//! how it stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common_plan::{Carrier, Plan, PlanId, Stage, Step};
+use controller_remedy::lifecycle::{Carried, CarriedTo, Event};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tonic::Status;
+use tracing::{error, info, warn};
+
+use crate::clock::now;
+use crate::core::{Core, blocking};
+use crate::plans::{Kept, shown};
+
+/// How often plans are looked through where nothing else says that one has moved.
+const TICK: Duration = Duration::from_secs(1);
+/// Until what could not be done is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A plan at work.
+pub(crate) struct Work {
+    /// Which.
+    pub(crate) id: PlanId,
+    /// What.
+    pub(crate) plan: Plan,
+    /// Whether it may still be begun. Where it may not, what was done already is found and nothing is done.
+    #[allow(dead_code, reason = "read by the first step there is")]
+    pub(crate) may_begin: bool,
+}
+
+/// How a step stands after it was acted on or looked at.
+#[allow(dead_code, reason = "made by the first step there is")]
+pub(crate) enum Outcome {
+    /// It stands so.
+    Is(Carried),
+    /// Nothing has changed; it is looked at again after this long.
+    Wait(Duration),
+    /// It could not be told or done for now, and is tried again.
+    Failing(String),
+}
+
+impl Outcome {
+    /// It stands so.
+    pub(crate) fn is(to: CarriedTo, because: impl Into<String>) -> Self {
+        Self::Is(Carried { to, because: because.into(), link: None })
+    }
+}
+
+/// Does what the plan says, or finds that an earlier life of the controller has.
+async fn act(_core: &Arc<Core>, work: &Work) -> Outcome {
+    match &work.plan.step {
+        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+    }
+}
+
+/// Looks how it fares that was done.
+async fn follow(_core: &Arc<Core>, work: &Work) -> Outcome {
+    match &work.plan.step {
+        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+    }
+}
+
+fn not_ours() -> Outcome {
+    Outcome::is(CarriedTo::Refused, "it is for a node to carry out")
+}
+
+/// Looks after the plans of the controller's own that have not ended. Each is worked on by one task at a time.
+pub(crate) async fn keep(core: Arc<Core>) {
+    let mut changes = core.plans.changes();
+    let mut tasks: JoinSet<Duration> = JoinSet::new();
+    let mut running: BTreeMap<tokio::task::Id, PlanId> = BTreeMap::new();
+    let mut not_before: BTreeMap<PlanId, Instant> = BTreeMap::new();
+    loop {
+        let open = blocking({
+            let core = Arc::clone(&core);
+            move || open(&core)
+        });
+        match open.await {
+            Ok(open) => {
+                not_before.retain(|id, _| open.iter().any(|kept| kept.life.record.id == *id));
+                for kept in open {
+                    let id = kept.life.record.id.clone();
+                    let waits = not_before.get(&id).is_some_and(|at| Instant::now() < *at);
+                    if waits || running.values().any(|other| *other == id) {
+                        continue;
+                    }
+                    let task = tasks.spawn(carry_on(Arc::clone(&core), kept));
+                    running.insert(task.id(), id);
+                }
+            }
+            Err(status) => error!(reason = status.message(), "plans of the controller's own are not carried on"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            // The sender lives as long as the core.
+            _ = changes.changed() => {}
+            Some(ended) = tasks.join_next_with_id() => {
+                let (task, again) = match ended {
+                    Ok((task, again)) => (task, again),
+                    Err(failed) => {
+                        error!(%failed, "a task failed that carries out a plan");
+                        (failed.id(), AGAIN)
+                    }
+                };
+                if let Some(id) = running.remove(&task) {
+                    not_before.insert(id, Instant::now() + again);
+                }
+            }
+            () = core.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// The plans to be worked on.
+fn open(core: &Core) -> Result<Vec<Kept>, Status> {
+    let mut open = core.plans.open()?;
+    open.retain(|kept| {
+        let record = &kept.life.record;
+        record.action.carrier() == Carrier::Controller && record.stage != Stage::Proposed
+    });
+    Ok(open)
+}
+
+/// Brings one plan on by a step; how long it then has nothing to do.
+async fn carry_on(core: Arc<Core>, kept: Kept) -> Duration {
+    let id = kept.life.record.id.clone();
+    match carried_on(&core, kept).await {
+        Ok(again) => again,
+        Err(status) => {
+            error!(plan = %id, reason = status.message(), "a plan of the controller's own is not carried on");
+            AGAIN
+        }
+    }
+}
+
+async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
+    let id = kept.life.record.id.clone();
+    let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
+    let stage = match kept.life.record.stage {
+        // Audited and durable before anything is done.
+        Stage::Approved => happened(core, &id, Event::Dispatched).await?,
+        stage => stage,
+    };
+    let may_begin = now() <= plan.expires_at;
+    let work = Work { id, plan, may_begin };
+    let outcome = match stage {
+        Stage::Dispatched => act(core, &work).await,
+        Stage::Applied => follow(core, &work).await,
+        _ => return Ok(Duration::ZERO),
+    };
+    match outcome {
+        Outcome::Is(carried) => {
+            let carried = Carried { because: shown(&carried.because), ..carried };
+            info!(plan = %work.id, to = ?carried.to, because = %carried.because, "carried on");
+            happened(core, &work.id, Event::Carried(carried)).await?;
+            Ok(Duration::ZERO)
+        }
+        Outcome::Wait(again) => Ok(again),
+        Outcome::Failing(why) => {
+            warn!(plan = %work.id, why = %shown(&why), "a plan of the controller's own waits; tried again");
+            Ok(AGAIN)
+        }
+    }
+}
+
+async fn happened(core: &Arc<Core>, id: &PlanId, event: Event) -> Result<Stage, Status> {
+    let (core, id) = (Arc::clone(core), id.clone());
+    let kept = blocking(move || core.plans.happened(&id, &event, now())).await?;
+    Ok(kept.life.record.stage)
+}
