@@ -165,7 +165,13 @@ pub(crate) async fn prove(
     Ok(v1::ProveReply { keep: kept.life.proven == Some(true), because })
 }
 
-async fn look(core: &Arc<Core>, plan: &Plan, node: IpAddr, deadline: Instant) -> Result<(bool, String), Status> {
+/// Diagnoses the plan's endpoint until its goal is met, which is true, or it is the deadline; with what was seen last.
+pub(crate) async fn look(
+    core: &Arc<Core>,
+    plan: &Plan,
+    node: IpAddr,
+    deadline: Instant,
+) -> Result<(bool, String), Status> {
     loop {
         let asked_at = now();
         let request = v1::DiagnoseRequest {

@@ -11,6 +11,7 @@ pub mod registry;
 mod api;
 mod carry;
 mod clock;
+mod cloud;
 mod core;
 mod diagnosis;
 mod dispatch;

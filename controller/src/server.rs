@@ -10,6 +10,7 @@ use common_tls::ca::{Ca, CaError};
 use common_tls::dial::UnusableCredentials;
 use common_tls::server::{Incoming, ServerTls, accept};
 use common_tls::{Credentials, Identity};
+use controller_cloud::{Aws, CloudError};
 use controller_store::{SledStore, Store, StoreError};
 use proto::v1::agent_server::AgentServer;
 use proto::v1::enrollment_server::EnrollmentServer;
@@ -73,6 +74,9 @@ pub enum StartError {
     /// The own certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] UnusableCredentials),
+    /// The cloud cannot be asked.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
     /// The port cannot be had.
     #[error("cannot listen on {0}")]
     Listen(String, #[source] io::Error),
@@ -106,6 +110,7 @@ impl Controller {
             evidence: EvidenceLog::new(Arc::clone(&store)),
             plans: Plans::new(Arc::clone(&store), Arc::clone(&audit)),
             audit,
+            aws: config.cloud.aws.clone().map(Aws::new).transpose()?,
             live: Arc::new(Live::default()),
             revoked: Arc::new(Revoked::new(registry.revoked(now())?)),
             stopping: CancellationToken::new(),

@@ -23,6 +23,6 @@ pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
 pub use step::{
-    Action, Carrier, FirewallAllow, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlFile, SysctlSet,
-    UnitLimit, Verb,
+    Action, Carrier, FirewallAllow, Limit, LimitValue, Opening, Place, SecurityGroupAllow, Service, Step, Sysctl,
+    SysctlFile, SysctlSet, UnitLimit, Verb,
 };

@@ -261,6 +261,16 @@ impl Plan {
                     return Err("an opening does not fit its source");
                 }
             }
+            Step::SecurityGroupAllow(step) => {
+                // Nobody's clients are a larger part of all addresses than this.
+                let widest = if step.source.address().is_ipv4() { 8 } else { 32 };
+                if step.source.prefix() < widest {
+                    return Err("it would open a port to everyone, or to nearly everyone");
+                }
+                if step.port == 0 || !WINDOW.contains(&step.confirm_within_s) {
+                    return Err("its port is 0, or the confirm window is not 10 to 900 seconds");
+                }
+            }
             Step::UnitLimit(step) if step.limits.is_empty() => return Err("it changes no limit"),
             Step::SysctlSet(step) if step.from == step.to && step.persist.is_none() => {
                 return Err("it changes nothing");

@@ -232,6 +232,7 @@ impl Policy {
                 allowed.approvals
             }
             Step::Service(_) => 1,
+            Step::SecurityGroupAllow(_) => return Err("no node carries it out".to_owned()),
         };
         // Starting is its own right, also as a part of something else.
         let Some(unit) = step.starts() else { return Ok(approvals) };

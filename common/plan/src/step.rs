@@ -7,7 +7,8 @@ use std::fmt;
 use common_model::Network;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Digest, Label, UnitName};
+use crate::names::{Digest, GroupId, InterfaceId, Label, Region, UnitName};
+use crate::plan::PlanId;
 
 /// What one plan does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum Step {
     UnitLimit(UnitLimit),
     /// Starts or restarts a unit.
     Service(Service),
+    /// Lets a network through a security group of the cloud.
+    SecurityGroupAllow(SecurityGroupAllow),
 }
 
 /// The sort of a step, as policies name it.
@@ -35,6 +38,8 @@ pub enum Action {
     UnitLimit,
     /// [`Step::Service`]
     Service,
+    /// [`Step::SecurityGroupAllow`]
+    SecurityGroupAllow,
 }
 
 impl Step {
@@ -45,6 +50,7 @@ impl Step {
             Step::FirewallAllow(_) => Action::FirewallAllow,
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
+            Step::SecurityGroupAllow(_) => Action::SecurityGroupAllow,
         }
     }
 
@@ -54,7 +60,7 @@ impl Step {
             Step::SysctlSet(step) => step.start.as_ref(),
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
-            Step::FirewallAllow(_) => None,
+            Step::FirewallAllow(_) | Step::SecurityGroupAllow(_) => None,
         }
     }
 }
@@ -73,6 +79,7 @@ impl Action {
     pub fn carrier(self) -> Carrier {
         match self {
             Action::SysctlSet | Action::FirewallAllow | Action::UnitLimit | Action::Service => Carrier::Node,
+            Action::SecurityGroupAllow => Carrier::Controller,
         }
     }
 }
@@ -84,6 +91,7 @@ impl fmt::Display for Action {
             Action::FirewallAllow => "firewall-allow",
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
+            Action::SecurityGroupAllow => "security-group-allow",
         })
     }
 }
@@ -240,6 +248,33 @@ pub struct Place {
     pub number: u64,
     /// The rule as its own tool shows it; never handed to any program.
     pub rule: String,
+}
+
+/// [`Step::SecurityGroupAllow`]: one ingress rule of one security group of AWS, found again by its plan's id in its description.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityGroupAllow {
+    /// Where the group is.
+    pub region: Region,
+    /// The group.
+    pub group: GroupId,
+    /// The node's interface, at which the group has to be in force, else nothing is done.
+    pub interface: InterfaceId,
+    /// Who is let in. Never everyone.
+    pub source: Network,
+    /// The TCP port.
+    pub port: u16,
+    /// A rule that is not proven within this many seconds is revoked.
+    pub confirm_within_s: u32,
+    /// The plan whose rule, which is this one, is taken away again; none: the rule is made.
+    pub takes_back: Option<PlanId>,
+}
+
+impl SecurityGroupAllow {
+    /// The description of the rule that a plan makes.
+    pub fn note(plan: &PlanId) -> String {
+        format!("dialtone plan {plan}")
+    }
 }
 
 /// [`Step::UnitLimit`]: the drop-in `/etc/systemd/system/UNIT.d/60-dialtone.conf`.

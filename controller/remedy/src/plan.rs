@@ -6,13 +6,17 @@ use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
-use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
-use common_plan::{Action, CarriedOutBy, Carrier, Goal, OnNode, Plan, Policy, Report, SCHEMA, Step, Why};
+use common_model::{Certainty, Diagnosis, Network, Probe, Stage, Symptom, Timestamp, Verdict};
+use common_plan::{
+    Action, CarriedOutBy, Carrier, Goal, OnNode, Plan, PlanId, Policy, Report, SCHEMA, SecurityGroupAllow, Step, Why,
+};
 use controller_correlate::{NodePicture, Picture};
 
 use crate::ask::Ask;
 use crate::step;
 
+/// The vantage of the controller's own probes.
+const CONTROLLER: &str = "controller";
 /// How long a plan can be approved and carried out.
 pub const TTL_MS: i64 = 15 * 60 * 1000;
 /// A node whose clock differs by more would take the plan for expired, or for longer valid than it is.
@@ -54,6 +58,9 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
             let goal = Goal { endpoint: picture.endpoint.to_string(), cause: verdict.cause.clone() };
             let texts = (remedy.risk.as_str(), remedy.undo.as_str());
             let plan = match (step.action().carrier(), &actuated) {
+                (Carrier::Controller, _) if !is_provable(&step, picture) => {
+                    Err("the controller cannot prove it, since it is in another network than the client".to_owned())
+                }
                 (Carrier::Controller, _) => Ok(means.plan(step, node, (why, goal), texts, now)),
                 (Carrier::Node, Some(actuated)) => actuated.plan(step, (why, goal), texts, now),
                 (Carrier::Node, None) => continue,
@@ -90,6 +97,20 @@ pub struct Means {
 }
 
 impl Means {
+    /// A plan that takes back what a verified one of the controller's own did; else how to do it by hand.
+    pub fn inverse(&self, plan: &Plan, id: &PlanId, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+        let by_hand = || format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo);
+        let Step::SecurityGroupAllow(allow) = &plan.step else { return Err(by_hand()) };
+        if allow.takes_back.is_some() {
+            return Err(by_hand());
+        }
+        let step = Step::SecurityGroupAllow(SecurityGroupAllow { takes_back: Some(id.clone()), ..allow.clone() });
+        let sentence = line(&format!("Takes back: {}", plan.why.sentence));
+        let why = (Why { sentence, evidence: Vec::new() }, plan.goal.clone());
+        let risk = format!("{} no longer reaches port {} by this rule.", allow.source, allow.port);
+        Ok(self.plan(step, node, why, (&risk, "diagnose again for a plan that lets it in"), now))
+    }
+
     fn plan(
         &self,
         step: Step,
@@ -183,6 +204,11 @@ const RUNS: &[&str] =
 /// where the plan starts an engine, it runs. What is not known is not mended.
 pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     let verdict = &diagnosis.verdict;
+    if let Step::SecurityGroupAllow(step) = &plan.step
+        && !is_through(step, diagnosis)
+    {
+        return false;
+    }
     if verdict.cause.as_str() == "healthy" {
         return true;
     }
@@ -194,6 +220,30 @@ pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     };
     let mut all = std::iter::once(verdict).chain(&diagnosis.blockers);
     verdict.certainty > Certainty::Undetermined && !all.any(|verdict| remains(verdict) || down(verdict))
+}
+
+/// Whether the controller's own probes come from whom the plan lets in.
+fn is_provable(step: &Step, picture: &Picture) -> bool {
+    match step {
+        Step::SecurityGroupAllow(step) => {
+            picture.probes.iter().any(|probe| probe.vantage == CONTROLLER && is_from(probe, step.source))
+        }
+        _ => true,
+    }
+}
+
+/// Whether a diagnosis shows that a rule lets its source through: one of them got an answer, if only a refusal; or what stops
+/// it now is known for certain, and is something else. Another silence proves nothing.
+fn is_through(step: &SecurityGroupAllow, diagnosis: &Diagnosis) -> bool {
+    let mut probes =
+        diagnosis.probes.iter().filter(|probe| is_from(probe, step.source) && probe.port == step.port).peekable();
+    let is_probed = probes.peek().is_some();
+    let answered = probes.any(|probe| probe.connected || probe.outcome == Symptom::Refused);
+    answered || (is_probed && diagnosis.verdict.certainty == Certainty::Certain)
+}
+
+fn is_from(probe: &Probe, network: Network) -> bool {
+    probe.source.is_some_and(|source| network.contains(source.to_canonical()))
 }
 
 /// The lines behind the verdict, each with its source.

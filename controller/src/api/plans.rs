@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use common_model::NodeName;
 use common_plan::{Approval, Carrier, PlanId, Stage};
 use common_tls::{Identity, OperatorName};
 use controller_remedy::lifecycle::{Event, word};
@@ -175,8 +174,11 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
         return Err(Status::failed_precondition(why));
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
-    let node: &NodeName = &plan.node;
-    let inverse = controller_remedy::plan::inverse(&plan, &core.present(node)?, now());
+    let node = core.present(&plan.node)?;
+    let inverse = match plan.step.action().carrier() {
+        Carrier::Node => controller_remedy::plan::inverse(&plan, &node, now()),
+        Carrier::Controller => core.means().inverse(&plan, id, &node, now()),
+    };
     let (inverse, needed) = inverse.map_err(Status::failed_precondition)?;
     let title = format!("Take back: {}", kept.life.record.title);
     let by = core.plans.propose(&inverse, needed, &title, Some(operator), now())?;

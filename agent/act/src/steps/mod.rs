@@ -34,6 +34,7 @@ pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refu
         Step::UnitLimit(step) => unit_limit::observe(step, places)?,
         Step::Service(step) => service::observe(step, places).map(|()| None)?,
         Step::FirewallAllow(step) => firewall::observe(step, id, places).map(|()| None)?,
+        Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes),
     };
     let unit = step.starts().map(|unit| service::activity(unit, places)).transpose().map_err(Refusal::Impossible)?;
     Ok(Before { file, unit })
@@ -46,6 +47,8 @@ pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resu
         Step::UnitLimit(step) => unit_limit::apply(step, places)?,
         Step::FirewallAllow(step) => firewall::apply(step, id, places)?,
         Step::Service(step) => return service::act(step, places),
+        // Never observed, so never applied.
+        Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes.to_string()),
     }
     match (step.starts(), before.unit) {
         (Some(unit), Some(service::Activity::Down)) => service::start(unit, places),
@@ -62,7 +65,7 @@ pub fn persist(step: &Step, before: &Before, places: &Places) -> Result<Option<&
         Step::FirewallAllow(_) => {
             Ok(Some("until the firewall is loaded again or the node boots: put it in its file, too"))
         }
-        Step::Service(_) => Ok(None),
+        Step::Service(_) | Step::SecurityGroupAllow(_) => Ok(None),
     }
 }
 
@@ -77,7 +80,7 @@ pub fn undo(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resul
         Step::SysctlSet(step) => sysctl::undo(step, before.file.as_deref(), places),
         Step::UnitLimit(step) => unit_limit::undo(step, before.file.as_deref(), places),
         Step::FirewallAllow(step) => firewall::undo(step, id, places),
-        Step::Service(_) => Ok(()),
+        Step::Service(_) | Step::SecurityGroupAllow(_) => Ok(()),
     };
     both(undone, stopped)
 }

@@ -2,7 +2,7 @@
 //! whoever signs sees what was decoded, not what somebody wrote about it.
 
 use common_model::Network;
-use common_plan::{FirewallAllow, Opening, Place, Plan, Service, Step, SysctlSet, UnitLimit, Verb};
+use common_plan::{FirewallAllow, Opening, Place, Plan, SecurityGroupAllow, Service, Step, SysctlSet, UnitLimit, Verb};
 
 use crate::render::time::span;
 
@@ -38,6 +38,14 @@ pub(crate) fn headline(plan: &Plan) -> String {
                 step.limits.iter().map(|(limit, value)| format!("{}={value}", limit.directive())).collect();
             format!("Set {} for {} on {node}{}", limits.join(", "), step.unit, starting(&plan.step))
         }
+        Step::SecurityGroupAllow(SecurityGroupAllow { source, port, group, takes_back: None, .. }) => {
+            format!("Let {source} reach port {port}/tcp on {node} through security group {group}")
+        }
+        Step::SecurityGroupAllow(SecurityGroupAllow { source, port, group, takes_back: Some(plan), .. }) => {
+            format!(
+                "Take back what plan {plan} did: security group {group} no longer lets {source} reach port {port}/tcp"
+            )
+        }
         Step::Service(step) => match step.verb {
             Verb::Start => format!("Start {} on {node}", step.unit),
             Verb::Restart => format!("Restart {} on {node}", step.unit),
@@ -56,6 +64,7 @@ pub(crate) fn effect(step: &Step) -> Vec<Line> {
         Step::FirewallAllow(step) => firewall_allow(step),
         Step::UnitLimit(step) => unit_limit(step),
         Step::Service(step) => service(step),
+        Step::SecurityGroupAllow(step) => security_group_allow(step),
     }
 }
 
@@ -159,6 +168,28 @@ fn unit_limit(step: &UnitLimit) -> Vec<Line> {
     lines.extend(step.content().lines().map(|line| Line::Added(line.to_owned())));
     lines.push(Line::Command("systemctl daemon-reload".to_owned()));
     lines.extend(step.start.iter().map(|unit| Line::Command(format!("systemctl start {unit}"))));
+    lines
+}
+
+/// The controller calls the API itself; these are the same calls.
+fn security_group_allow(step: &SecurityGroupAllow) -> Vec<Line> {
+    let SecurityGroupAllow { region, group, interface, source, port, takes_back, .. } = step;
+    let cidr = format!("{}/{}", source.address(), source.prefix());
+    let verb = if takes_back.is_some() { "revoke" } else { "authorize" };
+    let mut lines = vec![Line::Command(if is_v4(source) {
+        format!(
+            "aws ec2 {verb}-security-group-ingress --region {region} --group-id {group} --protocol tcp --port {port} --cidr {cidr}"
+        )
+    } else {
+        format!(
+            "aws ec2 {verb}-security-group-ingress --region {region} --group-id {group} --ip-permissions \
+             IpProtocol=tcp,FromPort={port},ToPort={port},Ipv6Ranges=[{{CidrIpv6={cidr}}}]"
+        )
+    })];
+    lines.push(Line::Remark(match takes_back {
+        None => format!("only if {group} is in force at {interface} at that moment and has no such rule"),
+        Some(plan) => format!("only the rule whose description is \"{}\"", SecurityGroupAllow::note(plan)),
+    }));
     lines
 }
 

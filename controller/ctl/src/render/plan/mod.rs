@@ -6,7 +6,7 @@ mod list;
 mod tests;
 
 use common_model::text::printable_line;
-use common_plan::{Action, Carrier, Plan, Record, Stage, Transition};
+use common_plan::{Action, Carrier, Plan, Record, Stage, Step, Transition};
 
 pub(crate) use effect::headline;
 pub(crate) use list::{list, row};
@@ -195,7 +195,16 @@ impl Sections<'_> {
                 let within = span(i64::from(on_node.confirm_within_s));
                 format!("within {within} {met}; else the node undoes it by itself")
             }
-            None => met,
+            None => match &self.plan().step {
+                Step::SecurityGroupAllow(step) if step.takes_back.is_some() => {
+                    "the rule has to be gone; who it let in is then kept out again".to_owned()
+                }
+                Step::SecurityGroupAllow(step) => {
+                    let within = span(i64::from(step.confirm_within_s));
+                    format!("within {within} {met}; else the controller revokes it")
+                }
+                _ => met,
+            },
         };
         self.entry("CHECKED", &text, Style::Plain);
     }

@@ -2,12 +2,14 @@
 //!
 //! It is only ever likely: what is between cannot be read from here.
 
+use common_evidence::cloud as cloud_fate;
 use common_evidence::firewall::Fate;
 use common_model::{Certainty, Stage, Symptom};
 use serde_json::json;
 
 use crate::case::{Case, vantage};
 use crate::cite;
+use crate::cloud::{self, Seen};
 use crate::finding::{Blocks, Cause, Finding, Step, Support, missing};
 use crate::packet;
 
@@ -39,6 +41,12 @@ fn rule(case: &Case<'_>) -> Finding {
     if !matches!(packet::fate(case, probe), Some(Fate::Passes)) {
         return Finding::Unknown(Vec::new());
     }
+    // Whatever the cloud's filters do is told by their own cause.
+    let hint = match cloud::seen(case, probe) {
+        Seen::Known(known) if known.fate != cloud_fate::Fate::Passes => return Finding::Unknown(Vec::new()),
+        Seen::Known(_) | Seen::Unknown(_) => "",
+        Seen::NotAsked => "; in a cloud: its security groups and network ACLs",
+    };
     let listening = listening(case);
     match probe.outcome {
         Symptom::Timeout if case.accept_queue_full() => return Finding::Unknown(Vec::new()),
@@ -67,10 +75,7 @@ fn rule(case: &Case<'_>) -> Finding {
         change: None,
         missing: vec![missing(
             "whether the connection's first packet arrives at the node",
-            format!(
-                "on {}: sudo tcpdump -ni any 'tcp port {} and host {source}'; in a cloud: its security groups and network ACLs",
-                node.name, probe.port
-            ),
+            format!("on {}: sudo tcpdump -ni any 'tcp port {} and host {source}'{hint}", node.name, probe.port),
         )],
     })
 }
