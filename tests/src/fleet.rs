@@ -22,11 +22,19 @@ impl Fleet {
     /// # Errors
     /// When any step fails, with what it said.
     pub fn set_up() -> Result<Self> {
-        let controller = Host::boot("controller")?;
+        Self::set_up_on("controller")
+    }
+
+    /// The same, on a host of this name: two fleets of one process cannot share one.
+    ///
+    /// # Errors
+    /// As [`Fleet::set_up`].
+    pub fn set_up_on(name: &str) -> Result<Self> {
+        let controller = Host::boot(name)?;
         for package in ["dialtone-controller", "dialtone"] {
             controller.install_deb(&packages::deb(package)?)?;
         }
-        let pin = product::start_controller(&controller, &format!("controller,{}", controller.ip()))?;
+        let pin = product::start_controller(&controller, &format!("{name},{}", controller.ip()))?;
         let laptop = Laptop::new()?;
         laptop.login(&controller, &pin, "alice", "admin")?;
         Ok(Self { controller, pin, laptop })

@@ -7,7 +7,7 @@ use crate::actions::security_group_allow::opened;
 use crate::ask::Ask;
 
 /// Seconds a rule has to prove itself: groups change within moments, but not at once.
-const WINDOW_S: u32 = 90;
+const WINDOW_S: u32 = 60;
 
 /// None where the remedy is for something else than the group the verdict names.
 pub(super) fn step(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
