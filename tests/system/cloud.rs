@@ -25,7 +25,7 @@ impl Scene {
     fn new() -> Self {
         let node = Host::boot("cloud-es").unwrap();
         Engine::Elasticsearch.run_healthy(&node).unwrap();
-        let fleet = Fleet::set_up_on("cloud-controller").unwrap();
+        let fleet = Fleet::set_up("cloud-controller").unwrap();
         fleet.join(&node).unwrap();
         let cloud = Cloud::start().unwrap();
         let controller = &fleet.controller;

@@ -22,12 +22,7 @@ fn emulator() -> SocketAddr {
     *EMULATOR.get_or_init(|| {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         // It dies with the thread that started it: one that lasts as long as the tests.
-        std::thread::spawn(move || {
-            let _running = start(address);
-            loop {
-                std::thread::park();
-            }
-        });
+        std::thread::spawn(move || start(address).wait());
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(60), "the emulator does not come up");

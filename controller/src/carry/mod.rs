@@ -61,7 +61,11 @@ impl Outcome {
 async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
         Step::SecurityGroupAllow(step) => security_group::act(core, work, step).await,
-        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+        Step::SysctlSet(_)
+        | Step::FirewallAllow(_)
+        | Step::FirewallRevoke(_)
+        | Step::UnitLimit(_)
+        | Step::Service(_) => not_ours(),
     }
 }
 
@@ -69,7 +73,11 @@ async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
 async fn follow(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
         Step::SecurityGroupAllow(step) => security_group::follow(core, work, step).await,
-        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+        Step::SysctlSet(_)
+        | Step::FirewallAllow(_)
+        | Step::FirewallRevoke(_)
+        | Step::UnitLimit(_)
+        | Step::Service(_) => not_ours(),
     }
 }
 

@@ -146,7 +146,7 @@ async fn prove(
 ) -> Result<Outcome, CloudError> {
     let deadline = Instant::now() + left;
     let node = core.live.agent(&work.plan.node).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |agent| agent.remote);
-    let (keep, because) = match look(core, &work.plan, node, deadline).await {
+    let (keep, because) = match look(core, (&work.id, &work.plan, None), node, deadline).await {
         Ok(looked) => looked,
         Err(status) => return Ok(Outcome::Failing(status.message().to_owned())),
     };

@@ -5,9 +5,7 @@ use common_plan::{SecurityGroupAllow, Step};
 
 use crate::actions::security_group_allow::opened;
 use crate::ask::Ask;
-
-/// Seconds a rule has to prove itself: groups change within moments, but not at once.
-const WINDOW_S: u32 = 60;
+use crate::plan::Terms;
 
 /// None where the remedy is for something else than the group the verdict names.
 pub(super) fn step(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
@@ -21,7 +19,7 @@ pub(super) fn step(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
         interface: opened.interface,
         source: opened.client,
         port: opened.port,
-        confirm_within_s: WINDOW_S,
+        confirm_within_s: Terms::default().prove_seconds,
         takes_back: None,
     }))
 }

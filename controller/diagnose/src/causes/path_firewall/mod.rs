@@ -42,10 +42,11 @@ fn rule(case: &Case<'_>) -> Finding {
         return Finding::Unknown(Vec::new());
     }
     // Whatever the cloud's filters do is told by their own cause.
-    let hint = match cloud::seen(case, probe) {
+    let (lets, hint) = match cloud::seen(case, probe) {
         Seen::Known(known) if known.fate != cloud_fate::Fate::Passes => return Finding::Unknown(Vec::new()),
-        Seen::Known(_) | Seen::Unknown(_) => "",
-        Seen::NotAsked => "; in a cloud: its security groups and network ACLs",
+        Seen::Known(_) => ("its own rules and the cloud's let them in", ""),
+        Seen::Unknown(_) => ("its own rules let them in", ""),
+        Seen::NotAsked => ("its own rules let them in", "; in a cloud: its security groups and network ACLs"),
     };
     let listening = listening(case);
     match probe.outcome {
@@ -57,7 +58,7 @@ fn rule(case: &Case<'_>) -> Finding {
     let source = probe.source.map(|source| source.to_string()).unwrap_or_default();
     let does = if probe.outcome == Symptom::Timeout { "drops" } else { "rejects" };
     let sentence = format!(
-        "Something between {source} and {} {does} connections to port {}: the node is up and its own rules let them in.",
+        "Something between {source} and {} {does} connections to port {}: the node is up and {lets}.",
         node.name, probe.port
     );
     let fact =

@@ -88,10 +88,15 @@ pub(super) fn path(ask: &Ask<'_>) -> Told {
     let told = |address: Option<IpAddr>, or: &str| address.map_or_else(|| or.to_owned(), |address| address.to_string());
     let watch = source
         .map(|source| format!("sudo timeout 60 tcpdump -c 1 -ni any 'tcp dst port {port} and src host {source}'"));
+    // Where the cloud was asked, it is not the cloud.
+    let between = match ask.node.is_some_and(|node| node.aws().known().is_some()) {
+        true => "a router, or the client's own way out",
+        false => "a router, or in a cloud the security group and network ACL",
+    };
     let attempt = destination.map(|destination| format!("nc -vz -w 3 {destination} {port}"));
     Told {
         title: format!(
-            "Let {} reach {} port {port} in what is between: a router, or in a cloud the security group and network ACL",
+            "Let {} reach {} port {port} in what is between: {between}",
             told(source, "the client"),
             told(destination, ask.node_name())
         ),
