@@ -8,6 +8,7 @@ use std::time::Duration;
 use common_plan::{Action, Carrier};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::settings::AuditExport;
 use crate::watch::settings::{Incidents, Unwatchable};
 
 /// Where the configuration is unless told otherwise.
@@ -31,6 +32,8 @@ pub struct Config {
     pub refresh_ms: u32,
     /// How endpoints are watched.
     pub incidents: Incidents,
+    /// Where the audit log goes, too.
+    pub audit: AuditExport,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
 }
@@ -44,6 +47,7 @@ impl Default for Config {
             certificate_seconds: 86_400,
             refresh_ms: 400,
             incidents: Incidents::default(),
+            audit: AuditExport::default(),
             approvals: BTreeMap::new(),
         }
     }

@@ -23,6 +23,7 @@ mod question;
 mod server;
 mod watch;
 
+pub use audit::settings::AuditExport;
 pub use config::Config;
 pub use server::{Controller, StartError};
 pub use watch::settings::{Incidents, Unwatchable};

@@ -132,8 +132,7 @@ fn deliver(store: &dyn Store, audit: &Audit, sink: &Sink) -> Result<bool, Export
 /// that was reached before. A line that was not written whole is taken away.
 fn open(path: &Path, audit: &Audit, known: u64) -> Result<(File, u64), ExportError> {
     let failed = |source| ExportError::Io(path.to_owned(), source);
-    let mut file =
-        OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path).map_err(failed)?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let begin = length.saturating_sub(2 * MAX_LINE);
     file.seek(SeekFrom::Start(begin)).map_err(failed)?;

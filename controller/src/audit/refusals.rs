@@ -46,7 +46,12 @@ impl Refusals {
     pub(crate) fn tell(&self, refusal: Refusal) {
         if let Err(error) = self.0.try_send(refusal) {
             let (mpsc::error::TrySendError::Full(lost) | mpsc::error::TrySendError::Closed(lost)) = error;
-            warn!(who = lost.who, from = lost.from, what = lost.what, "refused; too many are, so this is not in the audit log");
+            warn!(
+                who = lost.who,
+                from = lost.from,
+                what = lost.what,
+                "refused; too many are, so this is not in the audit log"
+            );
         }
     }
 }
