@@ -14,12 +14,14 @@ mod clock;
 mod core;
 mod diagnosis;
 mod dispatch;
+mod engine_api;
 mod incidents;
 mod ingest;
 mod live;
 mod pictures;
 mod plans;
 mod question;
+mod rollouts;
 mod server;
 mod watch;
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common_model::Timestamp;
 use common_model::text::printable_line;
-use common_plan::{Carrier, Entry, Plan, PlanBytes, PlanId, Record, Stage, State};
+use common_plan::{Carrier, Entry, InvalidPlan, Plan, PlanBytes, PlanId, Record, RolloutId, Stage, State};
 use controller_remedy::lifecycle::{self, Carried, Event, Impossible, Life};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub(crate) struct Kept {
     pub(crate) bytes: PlanBytes,
     /// How it stands.
     pub(crate) life: Life,
+    /// systemd's id of the unit's run right before it was handed over, where it restarts one: another one shows that it did.
+    #[serde(default)]
+    pub(crate) run_before: Option<String>,
 }
 
 /// Why something was not done to a plan.
@@ -53,6 +56,9 @@ pub(crate) enum PlanError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It breaks a rule of all plans.
+    #[error(transparent)]
+    Invalid(#[from] InvalidPlan),
     /// What is known of a node cannot be read.
     #[error(transparent)]
     Evidence(#[from] EvidenceLogError),
@@ -147,18 +153,44 @@ impl Plans {
         now: Timestamp,
     ) -> Result<Option<PlanId>, PlanError> {
         let _writing = self.lock();
-        for kept in self.open()? {
+        for kept in self.open()?.into_iter().filter(|kept| kept.life.record.rollout.is_none()) {
             let same = kept.bytes.decode().is_ok_and(|open| is_same(&open, plan));
             let record = kept.life.record;
             // One that ends in a moment is of no use to who is to read and sign it; one that is under way with the controller
             // does not end by that.
-            let lasts = record.expires_at > now.plus_millis(60_000)
+            let moment = 60_000.min(record.expires_at.millis_since(record.made_at) / 2);
+            let lasts = record.expires_at > now.plus_millis(moment)
                 || (record.action.carrier() == Carrier::Controller && record.stage == Stage::Applied);
             if same && lasts {
                 return Ok(Some(record.id));
             }
         }
-        let (Some(for_whom), Ok(bytes)) = (new, plan.encode()) else { return Ok(None) };
+        let Some(for_whom) = new else { return Ok(None) };
+        self.take_in(plan, needed, title, (&format!("for {for_whom}"), None), now).map(Some)
+    }
+
+    /// Takes in a plan of a rollout, which says when its turn is.
+    pub(crate) fn propose_for(
+        &self,
+        plan: &Plan,
+        needed: u8,
+        title: &str,
+        rollout: &RolloutId,
+        now: Timestamp,
+    ) -> Result<PlanId, PlanError> {
+        let _writing = self.lock();
+        self.take_in(plan, needed, title, (&format!("of rollout {rollout}"), Some(rollout)), now)
+    }
+
+    fn take_in(
+        &self,
+        plan: &Plan,
+        needed: u8,
+        title: &str,
+        (for_what, rollout): (&str, Option<&RolloutId>),
+        now: Timestamp,
+    ) -> Result<PlanId, PlanError> {
+        let bytes = plan.encode()?;
         let id = bytes.id();
         let record = Record {
             id: id.clone(),
@@ -174,13 +206,14 @@ impl Plans {
             history: Vec::new(),
             link: None,
             reverted_by: None,
+            rollout: rollout.cloned(),
         };
-        let kept = Kept { bytes, life: Life::new(record) };
-        let detail = format!("for {for_whom}: {title}; bytes sha256:{}", kept.bytes.digest());
+        let kept = Kept { bytes, life: Life::new(record), run_before: None };
+        let detail = format!("{for_what}: {title}; bytes sha256:{}", kept.bytes.digest());
         self.audit.append(&note("controller", "plan-proposed", &id, detail), now)?;
         self.store.commit(PARTITION, &put(&kept, None)?)?;
         self.tell();
-        Ok(Some(id))
+        Ok(id)
     }
 
     /// Takes in an event; the plan as it then is. Events that change nothing write nothing.
@@ -210,6 +243,14 @@ impl Plans {
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();
         Ok(kept)
+    }
+
+    /// Notes which run of a unit a plan is about to end.
+    pub(crate) fn about_to_restart(&self, id: &PlanId, run: Option<String>) -> Result<(), PlanError> {
+        let _writing = self.lock();
+        let (mut kept, version) = self.versioned(id)?;
+        kept.run_before = run;
+        Ok(self.store.commit(PARTITION, &put(&kept, Some(version))?)?)
     }
 
     /// Notes which plan takes this one back.
@@ -298,7 +339,7 @@ fn of_step(record: &Record, event: &Event) -> Note {
         Event::Carried(Carried { link, .. }) => {
             ("plan-carried-on", link.iter().fold(because, |because, link| format!("{because}; {link}")))
         }
-        Event::Dispatched | Event::NotSent | Event::NotHanded { .. } | Event::Tick { .. } => {
+        Event::Dispatched | Event::NotSent | Event::NotHanded { .. } | Event::Withdrawn { .. } | Event::Tick { .. } => {
             (step_word(record.stage), because)
         }
     };
@@ -315,6 +356,7 @@ fn step_word(stage: Stage) -> &'static str {
         Stage::Dispatched => "plan-dispatched",
         Stage::Expired => "plan-expired",
         Stage::Failed => "plan-failed",
+        Stage::Rejected => "plan-withdrawn",
         _ => "plan-not-sent",
     }
 }

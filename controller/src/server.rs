@@ -16,6 +16,7 @@ use proto::v1::enrollment_server::EnrollmentServer;
 use proto::v1::incidents_server::IncidentsServer;
 use proto::v1::operator_server::OperatorServer;
 use proto::v1::plans_server::PlansServer;
+use proto::v1::rollouts_server::RolloutsServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use crate::api::enrollment::EnrollmentApi;
 use crate::api::incidents::IncidentsApi;
 use crate::api::operator::OperatorApi;
 use crate::api::plans::PlansApi;
+use crate::api::rollouts::RolloutsApi;
 use crate::audit::Audit;
 use crate::audit::export::{self, Sink};
 use crate::audit::refusals::{self, Refusal, Refusals};
@@ -41,6 +43,7 @@ use crate::incidents::Incidents;
 use crate::live::Live;
 use crate::plans::Plans;
 use crate::registry::{Registry, RegistryError};
+use crate::rollouts::{self, Rollouts};
 use crate::{carry, dispatch, watch};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -110,6 +113,7 @@ impl Controller {
             authority: Authority::new(ca, config.clone(), registry.clone()),
             evidence: EvidenceLog::new(Arc::clone(&store)),
             plans: Plans::new(Arc::clone(&store), Arc::clone(&audit)),
+            rollouts: Rollouts::new(Arc::clone(&store), Arc::clone(&audit)),
             incidents: Incidents::new(Arc::clone(&store), Arc::clone(&audit))?,
             audit,
             live: Arc::new(Live::default()),
@@ -133,6 +137,7 @@ impl Controller {
         tasks.spawn(keep_certificate(Arc::clone(&core), tls, own));
         tasks.spawn(sweep(Arc::clone(&core)));
         tasks.spawn(dispatch::keep(Arc::clone(&core)));
+        tasks.spawn(rollouts::keep(Arc::clone(&core)));
         tasks.spawn(watch::keep(Arc::clone(&core)));
         tasks.spawn(carry::keep(Arc::clone(&core)));
         info!(%local_addr, "listening");
@@ -239,6 +244,7 @@ fn serve(core: &Arc<Core>, incoming: Incoming, refusals: &Refusals, tasks: &mut 
         .add_service(AgentServer::new(AgentApi(Arc::clone(core))))
         .add_service(OperatorServer::new(OperatorApi(Arc::clone(core))))
         .add_service(PlansServer::new(PlansApi(Arc::clone(core))))
+        .add_service(RolloutsServer::new(RolloutsApi(Arc::clone(core))))
         .add_service(IncidentsServer::new(IncidentsApi(Arc::clone(core))))
         .serve_with_incoming_shutdown(incoming.authenticated, stopping.clone().cancelled_owned());
     let newcomers = builder()

@@ -9,6 +9,7 @@ pub mod id;
 pub mod incident;
 pub mod inventory;
 pub mod network;
+pub mod preflight;
 pub mod probe;
 pub mod stage;
 pub mod text;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use common_model::IncidentId;
+use common_plan::RolloutId;
 use common_tls::{OperatorName, Pin, Role};
 
 /// Says why a client cannot connect to an Elasticsearch or OpenSearch node, and what fixes it.
@@ -123,20 +124,20 @@ pub enum Command {
         #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanRef,
     },
-    /// Show a plan, ask, sign it with your approval key, and follow it until it has proven itself
+    /// Show a plan or a rolling restart, ask, sign it with your approval key, and follow it until it has proven itself
     Approve {
-        /// The plan
-        #[arg(value_name = "ID", value_parser = plan_id)]
-        id: PlanRef,
+        /// The plan, or the rollout
+        #[arg(value_name = "ID", value_parser = proposal)]
+        id: Proposal,
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
-    /// Say no to a plan, for everybody
+    /// Say no to a plan or a rolling restart, for everybody; one that is under way stops after the node it is at
     Reject {
-        /// The plan
-        #[arg(value_name = "ID", value_parser = plan_id)]
-        id: PlanRef,
+        /// The plan, or the rollout
+        #[arg(value_name = "ID", value_parser = proposal)]
+        id: Proposal,
         /// Why, for the others
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         because: String,
@@ -146,6 +147,30 @@ pub enum Command {
         /// The plan to take back
         #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanRef,
+    },
+    /// List the rolling restarts that wait for approval or are under way
+    Rollouts {
+        /// Those that have ended, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one rolling restart, node by node; or propose one
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Rollout {
+        /// The rollout, as rollouts names it
+        #[arg(value_name = "ID", value_parser = rollout_id, required = true)]
+        id: Option<RolloutId>,
+        /// Follow it until it has ended
+        #[arg(long)]
+        follow: bool,
+        /// Something else to do
+        #[command(subcommand)]
+        command: Option<RolloutCommand>,
+    },
+    /// Say whether a node's engine would start, and be reachable, if it were restarted now
+    Preflight {
+        /// Name of the node
+        node: String,
     },
     /// Show incidents, plans, nodes and changes on one screen, live, and approve plans there
     Console,
@@ -192,6 +217,28 @@ pub struct Diagnose {
     /// Show everything, however long
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// What can be approved or rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proposal {
+    /// One plan.
+    Plan(PlanRef),
+    /// All plans of a rollout.
+    Rollout(RolloutId),
+}
+
+/// `dialtone rollout`.
+#[derive(Debug, Subcommand)]
+pub enum RolloutCommand {
+    /// Propose a rolling restart; nothing is restarted before it is approved
+    Propose {
+        /// The cluster's name, or a node's for the cluster it is in
+        cluster: String,
+        /// Why, for those who approve it
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        because: String,
+    },
 }
 
 /// `dialtone audit`.
@@ -271,6 +318,19 @@ fn plan_id(text: &str) -> Result<PlanRef, String> {
     match (MIN_DIGITS..=16).contains(&text.len()) && text.chars().all(digit) {
         true => Ok(PlanRef(text.to_owned())),
         false => Err(format!("give the 16 hex digits that plans and diagnose show, or the first {MIN_DIGITS} or more")),
+    }
+}
+
+/// A rollout's id.
+fn rollout_id(text: &str) -> Result<RolloutId, String> {
+    text.parse().map_err(|_| "give the r and 16 hex digits that rollouts shows".to_owned())
+}
+
+/// Either.
+fn proposal(text: &str) -> Result<Proposal, String> {
+    match text.parse() {
+        Ok(id) => Ok(Proposal::Rollout(id)),
+        Err(_) => plan_id(text).map(Proposal::Plan),
     }
 }
 

@@ -12,6 +12,7 @@ use proto::v1;
 use proto::v1::incidents_client::IncidentsClient;
 use proto::v1::operator_client::OperatorClient;
 use proto::v1::plans_client::PlansClient;
+use proto::v1::rollouts_client::RolloutsClient;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -31,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) client: OperatorClient<Channel>,
     /// Its API for plans and the audit log.
     pub(crate) plans: PlansClient<Channel>,
+    /// Its API for rolling restarts.
+    pub(crate) rollouts: RolloutsClient<Channel>,
     /// Its API for incidents.
     pub(crate) incidents: IncidentsClient<Channel>,
     address: String,
@@ -63,8 +66,9 @@ impl Session {
     fn new(channel: Channel, address: String, embedded: Option<Embedded>) -> Self {
         let client = OperatorClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
         let plans = PlansClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let rollouts = RolloutsClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
         let incidents = IncidentsClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        Self { client, plans, incidents, address, embedded }
+        Self { client, plans, rollouts, incidents, address, embedded }
     }
 
     /// True when the controller and the agent are in this process.
@@ -77,6 +81,7 @@ impl Session {
         Self {
             client: self.client.clone(),
             plans: self.plans.clone(),
+            rollouts: self.rollouts.clone(),
             incidents: self.incidents.clone(),
             address: self.address.clone(),
             embedded: None,

@@ -6,6 +6,7 @@ mod drop_in;
 pub mod incident;
 pub mod lifecycle;
 pub mod plan;
+pub mod rollout;
 mod shell;
 pub mod step;
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod enrollment;
 pub(crate) mod incidents;
 pub(crate) mod operator;
 pub(crate) mod plans;
+pub(crate) mod rollouts;
 
 use common_tls::ca::Issued;
 use common_tls::server::PeerInfo;

@@ -187,7 +187,7 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
     let node: &NodeName = &plan.node;
-    let inverse = controller_remedy::plan::inverse(&plan, &core.present(node)?, now());
+    let inverse = controller_remedy::plan::inverse(id, &plan, &core.present(node)?, &core.config.plans, now());
     let (inverse, needed) = inverse.map_err(Status::failed_precondition)?;
     let title = format!("Take back: {}", kept.life.record.title);
     let by = core.plans.propose(&inverse, needed, &title, Some(operator), now())?;
@@ -204,6 +204,6 @@ fn record_json(kept: &Kept) -> Result<Vec<u8>, Status> {
     serde_json::to_vec(&kept.life.record).map_err(|error| Status::internal(error.to_string()))
 }
 
-fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
+pub(super) fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
     Ok(v1::PlanReply { plan: kept.bytes.as_slice().to_vec(), record_json: record_json(kept)? })
 }

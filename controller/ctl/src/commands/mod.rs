@@ -10,4 +10,6 @@ pub(crate) mod inventory;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod plans;
+pub(crate) mod preflight;
 pub(crate) mod reach;
+pub(crate) mod rollouts;

@@ -5,6 +5,8 @@ pub(crate) mod incident;
 pub(crate) mod nodes;
 mod page;
 pub(crate) mod plan;
+pub(crate) mod preflight;
+pub(crate) mod rollout;
 pub(crate) mod time;
 pub(crate) mod timeline;
 

@@ -108,6 +108,7 @@ pub(crate) fn record(plan: &Plan) -> Record {
         history: vec![proposed],
         link: None,
         reverted_by: None,
+        rollout: None,
     }
 }
 
@@ -336,8 +337,9 @@ impl Incidents for Fake {
                     let plans_json = json(std::slice::from_ref(&world.record));
                     v1::Board { incidents_json: json(&world.incidents), plans_json }
                 };
-                boards.send(Ok(board)).await.ok()?;
-                steps.changed().await.ok()?;
+                if boards.send(Ok(board)).await.is_err() || steps.changed().await.is_err() {
+                    return;
+                }
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -406,6 +408,10 @@ impl Operator for Fake {
     }
 
     async fn get_node(&self, _: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn preflight(&self, _: Request<v1::PreflightRequest>) -> Result<Response<v1::PreflightReply>, Status> {
         Err(Status::unimplemented(""))
     }
 
