@@ -11,6 +11,7 @@ use controller_cloud::AwsConfig;
 use controller_remedy::plan::Terms;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::settings::AuditExport;
 use crate::watch::settings::{Incidents, Unwatchable};
 
 /// Where the configuration is unless told otherwise.
@@ -34,6 +35,8 @@ pub struct Config {
     pub refresh_ms: u32,
     /// How endpoints are watched.
     pub incidents: Incidents,
+    /// Where the audit log goes, too.
+    pub audit: AuditExport,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
     /// How long plans are good for.
@@ -71,6 +74,7 @@ impl Default for Config {
             refresh_ms: 400,
             engine_api: EngineApiConfig::default(),
             incidents: Incidents::default(),
+            audit: AuditExport::default(),
             approvals: BTreeMap::new(),
             cloud: CloudConfig::default(),
             plans: Terms::default(),

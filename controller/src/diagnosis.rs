@@ -98,7 +98,7 @@ async fn answer(
         let diagnosis = with_plans(core, judged, proposer.clone()).await?;
         // What a client said may be of another time and place than what is seen here.
         if ours && client_error.is_none() {
-            tell_of_incident(core, &diagnosis, expected, peer.peer.identity.to_string()).await;
+            tell_of_incident(core, &diagnosis, expected, asker(&peer.peer.identity)).await;
         }
         let diagnosis_json = serde_json::to_vec(&diagnosis).map_err(|error| Status::internal(error.to_string()))?;
         send(replies, v1::diagnose_reply::Message::DiagnosisJson(diagnosis_json)).await?;
@@ -109,8 +109,16 @@ async fn answer(
 /// Who may propose plans. Others see those that are there.
 fn proposer(who: &Identity) -> Option<String> {
     match who {
-        Identity::Operator { name, role } if *role >= Role::Operator => Some(format!("operator {name}")),
+        Identity::Operator { role, .. } if *role >= Role::Operator => Some(asker(who)),
         Identity::Operator { .. } | Identity::Node(_) => None,
+    }
+}
+
+/// A member as people are told of it, whatever the role of the moment.
+fn asker(who: &Identity) -> String {
+    match who {
+        Identity::Operator { name, .. } => format!("operator {name}"),
+        Identity::Node(_) => who.to_string(),
     }
 }
 

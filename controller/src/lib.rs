@@ -26,6 +26,7 @@ mod rollouts;
 mod server;
 mod watch;
 
+pub use audit::settings::AuditExport;
 pub use config::Config;
 pub use server::{Controller, StartError};
 pub use watch::settings::{Incidents, Unwatchable};

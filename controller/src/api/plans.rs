@@ -14,6 +14,7 @@ use tracing::info;
 
 use crate::access::unusable;
 use crate::api::{operator_of, peer_of};
+use crate::audit::Note;
 use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::dispatch::dispatch;
@@ -164,7 +165,12 @@ fn hold_to_key(core: &Core, id: &PlanId, operator: &OperatorName, event: &Event)
         Event::Approved { approval, .. }
             if kept.life.record.action.carrier() == Carrier::Controller && approval.holds_for(&kept.bytes) =>
         {
-            Ok(core.registry.hold_to_key(operator, &approval.key)?)
+            core.registry.hold_to_key(operator, &approval.key).map_err(|refused| {
+                let (actor, detail) = (format!("operator {operator}"), refused.to_string());
+                let note = Note { actor, event: "approval-refused", plan: Some(id.clone()), detail };
+                core.audit.note(&note, now());
+                refused.into()
+            })
         }
         _ => Ok(()),
     }
