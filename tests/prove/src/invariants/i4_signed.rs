@@ -18,7 +18,7 @@ pub(super) const INVARIANT: Invariant = Invariant {
     trials: 1000,
     few: 2,
     prove: |run: &Run| {
-        run.each(2, signed);
+        run.each(0..run.trials, 2, signed);
         mutants::try_all(run);
     },
 };
