@@ -8,4 +8,4 @@ mod fleet;
 mod install;
 mod install_rpm;
 mod lab_works;
-mod remedy_loop;
+mod remedy;

@@ -22,7 +22,7 @@ impl Host {
         let host = Self { places: Places::below(root.path().to_owned()), _root: root };
         host.write("/proc/sys/vm/max_map_count", "65530\n");
         host.write("/usr/bin/state", unit);
-        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/systemctl_for_tests");
+        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/systemctl");
         symlink(stand_in, host.places.at("/usr/bin/systemctl")).unwrap();
         host
     }
@@ -63,7 +63,7 @@ impl Host {
     }
 
     fn persist(&self, step: &Step, before: &Before) {
-        persist(step, before, &self.places).unwrap();
+        persist(step, before, &id(), &self.places).unwrap();
     }
 
     fn undo(&self, step: &Step, before: &Before) -> Result<(), String> {
@@ -174,7 +174,7 @@ fn what_somebody_else_made_of_a_file_stays() {
     let before = host.observe(&step).unwrap();
     host.apply(&step, &before);
     host.write(CONF, "theirs\n");
-    assert!(persist(&step, &before, &host.places).unwrap_err().contains("changed by somebody else"));
+    assert!(persist(&step, &before, &id(), &host.places).unwrap_err().contains("changed by somebody else"));
     assert!(host.undo(&step, &before).unwrap_err().contains(CONF));
     assert_eq!(host.read(CONF).unwrap(), "theirs\n");
     assert_eq!(host.live(), "65530", "the rest is undone all the same");

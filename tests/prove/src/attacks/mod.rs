@@ -12,6 +12,7 @@ use std::process::Child;
 
 use agent_act::clock;
 use common_model::NodeName;
+use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{Approval, ApprovalKey, Plan, PlanBytes, State, Step, Sysctl, SysctlSet};
 use tests_node::{Actuator, Host, Kernel, new_key, until};
 
@@ -197,12 +198,12 @@ impl Node {
         let carried_out = |bytes: PlanBytes, confirmed: bool, state: State| {
             let approvals = vec![laptop.key().approve(&bytes).unwrap()];
             let request = host.act(&bytes);
-            let Some(common_plan::wire::Reply::Applied { nonce, .. }) = host.ask(&request) else { panic!("not applied") };
+            let Some(Reply::Applied { nonce, .. }) = host.ask(&request) else { panic!("not applied") };
             let plan = bytes.id();
             host.ask(&if confirmed {
-                common_plan::wire::Request::Confirm { plan, nonce }
+                Request::Confirm { plan, nonce }
             } else {
-                common_plan::wire::Request::Revert { plan }
+                Request::Revert { plan, doubt: Doubt::NotSeen }
             });
             assert_eq!(host.entry(&bytes).map(|entry| entry.state), Some(state));
             Signed { bytes, approvals }

@@ -111,7 +111,7 @@ pub(super) const BEYOND_BOUNDS: Attack = attack("a signed plan beyond the policy
 pub(super) const EVERYONE: Attack = attack("a signed plan that opens a port to everyone", |world, node, _| {
     let mut plan = node.plan("everyone");
     let source = "10.0.0.0/8".parse().unwrap();
-    let opening = Opening::Ufw { at: None };
+    let opening = Opening::Ufw { before: None };
     plan.step = Step::FirewallAllow(FirewallAllow { source, port: 9200, openings: vec![opening], for_s: None });
     let text = text(&world.signed(&plan)).replacen("10.0.0.0/8", "0.0.0.0/0", 1);
     world.refused(node, &world.signed_text(text.into_bytes()), "invalid");

@@ -83,6 +83,7 @@ fn record(plan: &Plan) -> Record {
         approvals: Vec::new(),
         stage: Stage::Proposed,
         history: Vec::new(),
+        link: None,
         reverted_by: None,
     }
 }
