@@ -82,8 +82,7 @@ pub(crate) fn kill_some(trial: &mut Trial<'_>) {
     }
     until("the plan has ended", || {
         chain.resume(&killed);
-        chain.scene.entry().is_some_and(|entry| entry.state.is_final())
-            || chain.needs_a_start(&killed)
+        chain.scene.entry().is_some_and(|entry| entry.state.is_final()) || chain.needs_a_start(&killed)
     });
     chain.start_again(&killed);
     until("the plan has ended", || chain.scene.entry().is_some_and(|entry| entry.state.is_final()));

@@ -10,7 +10,7 @@ use crate::agent::Agent;
 use crate::scripted::{Answer, act};
 
 /// What the actuator tells of it.
-const TURNED_AWAY: &str = "only root and the agent's user are answered";
+const TURNED_AWAY: &str = "closed a connection: only root and the agent";
 /// `nobody`.
 const NOBODY: u32 = 65_534;
 

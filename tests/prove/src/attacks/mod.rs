@@ -141,7 +141,9 @@ impl World {
         }
         let world = &*self;
         std::thread::scope(|scope| {
-            for (node, number) in world.nodes.iter().zip(first..) {
+            let chosen =
+                world.nodes.iter().zip(first..).filter(|(_, number)| run.only.is_none_or(|only| only == *number));
+            for (node, number) in chosen {
                 scope.spawn(move || run.try_one(number, |trial| world.try_on(attack, node, trial)));
             }
         });

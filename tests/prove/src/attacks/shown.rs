@@ -23,7 +23,7 @@ impl Laptop {
         let laptop = Self { home: TempDir::new().unwrap() };
         let config = laptop.home.path().join(".config/dialtone");
         let alice = Identity::Operator { name: "alice".parse().unwrap(), role: Role::Approver };
-        authority.issue(&alice).save(&config.join(format!("{}_credentials", ADDRESS.replace(':', "_")))).unwrap();
+        authority.issue(&alice).save(&config.join("127.0.0.1_credentials")).unwrap();
         fs::write(config.join("config.yaml"), format!("controller: {ADDRESS}\n")).unwrap();
         let made = laptop.dialtone(&["key"]);
         assert!(made.status.success(), "{made:?}");

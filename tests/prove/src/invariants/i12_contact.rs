@@ -85,9 +85,9 @@ fn cut_off(line: &mut Line, trial: &mut Trial<'_>) {
     let plan = plan.encode().unwrap();
     line.scripted.send(&line.node, act(plan.as_slice(), &[host.key().approve(&plan).unwrap()]));
     match lost {
-        Lost::At(_) => until("somebody stops", || {
-            is_stopped(actuator.pid()) || host.guards().into_iter().any(is_stopped)
-        }),
+        Lost::At(_) => {
+            until("somebody stops", || is_stopped(actuator.pid()) || host.guards().into_iter().any(is_stopped))
+        }
         Lost::Asked | Lost::Answering => until("the controller is asked", || line.scripted.was_asked(&plan.id())),
     }
     if matches!(lost, Lost::Answering) {
