@@ -1,7 +1,6 @@
 //! Every invariant a few times, with every change; `make prove` tries each as often as a release asks for.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prove::{ALL, Report, Run};
@@ -11,7 +10,7 @@ fn a_few(id: &str) {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
     let invariant = ALL.iter().find(|invariant| invariant.id == id).unwrap();
     let report = Report::of(invariant, &Run::new(seed, invariant.few, None, false));
-    writeln!(std::io::stderr(), "seed {seed}\n{}", report.details()).unwrap();
+    eprintln!("seed {seed}\n{}", report.details());
     assert!(report.failures.is_empty(), "{}", report.details());
 }
 

@@ -84,6 +84,7 @@ fn record(plan: &Plan) -> Record {
         stage: Stage::Proposed,
         history: Vec::new(),
         link: None,
+        rollout: None,
         reverted_by: None,
     }
 }
