@@ -72,9 +72,10 @@ pub(super) const REORDERED: Attack = attack("a signed plan with its fields in an
     let bytes = PlanBytes::new(reordered(&text(&signed)).into_bytes()).unwrap();
     world.refused(node, &Signed { bytes, ..signed }, "unsigned");
 });
-pub(super) const REORDERED_AND_SIGNED: Attack = attack("the same, signed so", |world, node, _| {
-    signed_but_invalid(world, node, "reordered and signed", reordered);
-});
+pub(super) const REORDERED_AND_SIGNED: Attack =
+    attack("a plan signed with its fields in another order", |world, node, _| {
+        signed_but_invalid(world, node, "reordered and signed", reordered);
+    });
 pub(super) const FIELD_TWICE: Attack = attack("a signed plan with a field twice", |world, node, _| {
     signed_but_invalid(world, node, "field twice", |text| text.replacen('{', "{\"node\":\"es-1\",", 1));
 });
@@ -86,7 +87,7 @@ pub(super) const TRAILING: Attack = attack("bytes after a signed plan", |world, 
     let bytes = PlanBytes::new(format!("{} ", text(&signed)).into_bytes()).unwrap();
     world.refused(node, &Signed { bytes, ..signed }, "unsigned");
 });
-pub(super) const TRAILING_AND_SIGNED: Attack = attack("the same, signed so", |world, node, _| {
+pub(super) const TRAILING_AND_SIGNED: Attack = attack("a plan signed with bytes after it", |world, node, _| {
     signed_but_invalid(world, node, "trailing and signed", |text| format!("{text}{text}"));
 });
 pub(super) const EXPIRED: Attack = attack("a signed plan that has expired", |world, node, _| {
@@ -95,7 +96,7 @@ pub(super) const EXPIRED: Attack = attack("a signed plan that has expired", |wor
     world.refused(node, &world.signed(&plan), "expired");
 });
 pub(super) const CLOCK_SET_BACK: Attack =
-    attack("the same, with the wall clock set back by a day", |world, node, _| {
+    attack("a signed plan that has expired, with the wall clock set back by a day", |world, node, _| {
         let mut plan = bound(node, "set back", |on_node| on_node.expires_boot_ms = agent_act::clock::boot_ms() - 1000);
         plan.expires_at = agent_act::clock::now().plus_millis(86_400_000 - 1000);
         world.refused(node, &world.signed(&plan), "expired");

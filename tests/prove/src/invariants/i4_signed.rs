@@ -129,7 +129,7 @@ fn signed(trial: &mut Trial<'_>) {
     altered_signatures(&world, &bytes);
     misdirected(&world);
     ill_formed(&world);
-    trial.count("plans, each also in 27 other ways wrong");
+    trial.count("plans, each also in 29 other ways wrong");
 }
 
 fn altered_signatures(world: &World, bytes: &PlanBytes) {
