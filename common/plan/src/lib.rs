@@ -12,6 +12,7 @@ mod plan;
 mod policy;
 mod record;
 mod report;
+pub mod rules_file;
 mod step;
 pub mod wire;
 
@@ -23,6 +24,6 @@ pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
 pub use step::{
-    Action, Carrier, FirewallAllow, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlFile, SysctlSet,
-    UnitLimit, Verb,
+    Action, Carrier, FirewallAllow, FirewallRevoke, Limit, LimitValue, Opening, Place, RulesFile, Service, Step,
+    Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb,
 };

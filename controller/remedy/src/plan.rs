@@ -8,7 +8,9 @@ use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
-use common_plan::{Action, CarriedOutBy, Carrier, Goal, OnNode, Plan, Policy, Report, SCHEMA, Step, Why};
+use common_plan::{
+    Action, CarriedOutBy, Carrier, FirewallRevoke, Goal, OnNode, Plan, PlanId, Policy, Report, SCHEMA, Step, Why,
+};
 use controller_correlate::{NodePicture, Picture};
 use serde::{Deserialize, Serialize};
 
@@ -95,22 +97,32 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
     proposals
 }
 
-/// A plan that sets what a verified one set back to what was before; else how to do it by hand. The node has to be as the first
-/// plan left it.
-pub fn inverse(plan: &Plan, node: &NodePicture, terms: &Terms, now: Timestamp) -> Result<(Plan, u8), String> {
-    let Step::SysctlSet(set) = &plan.step else {
-        return Err(format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo));
+/// A plan that takes a verified one back; else how to do it by hand. The node has to be as the first plan left it.
+pub fn inverse(
+    id: &PlanId,
+    plan: &Plan,
+    node: &NodePicture,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<(Plan, u8), String> {
+    let (step, risk, undo) = match &plan.step {
+        Step::SysctlSet(set) => {
+            let mut step = set.clone();
+            (step.from, step.to, step.start) = (set.to, set.from, None);
+            step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
+            let risk = "What needed the higher value fails without it at its next start.".to_owned();
+            (Step::SysctlSet(step), risk, format!("set {} to {} again", set.key, set.to))
+        }
+        Step::FirewallAllow(made) => {
+            let risk = format!("{} can no longer reach port {}, unless another rule lets it.", made.source, made.port);
+            let undo = format!("approve a plan again that lets {} reach port {}", made.source, made.port);
+            (Step::FirewallRevoke(FirewallRevoke { plan: id.clone(), made: made.clone() }), risk, undo)
+        }
+        step => return Err(format!("{} is not taken back by a plan; by hand: {}", step.action(), plan.undo)),
     };
     let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
-    let mut step = set.clone();
-    (step.from, step.to, step.start) = (set.to, set.from, None);
-    step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
     let why = Why { sentence: format!("Takes back: {}", plan.why.sentence), evidence: Vec::new() };
-    let texts = (
-        "What needed the higher value fails without it at its next start.",
-        format!("set {} to {} again", set.key, set.to),
-    );
-    actuated.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+    actuated.plan(step, (why, plan.goal.clone()), (&risk, &undo), now)
 }
 
 /// What the controller's own configuration says of plans.
@@ -222,6 +234,10 @@ pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     let verdict = &diagnosis.verdict;
     if verdict.cause.as_str() == "healthy" {
         return true;
+    }
+    if matches!(plan.step, Step::FirewallRevoke(_)) {
+        // That the endpoint cannot be reached from there any more is what was asked for.
+        return verdict.certainty > Certainty::Undetermined;
     }
     let remains = |verdict: &Verdict| verdict.cause == plan.goal.cause;
     let down = |verdict: &Verdict| {

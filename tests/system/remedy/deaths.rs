@@ -75,9 +75,9 @@ fn what_is_not_begun_in_time_expires_whether_it_was_approved_or_not() {
     let opened = "table inet ours { chain input { type filter hook input priority 0; tcp dport 9200 drop; }; }";
     host.nft(opened).unwrap();
     let before = host.check(&["nft", "list", "ruleset"]).unwrap();
-    let late = proposed(fleet, host, "host-firewall", "firewall-allow");
+    let late = proposed(fleet, host, "host-firewall", "firewall-allow").1;
     // Once half of its time is over, somebody who asks gets one with more.
-    let newer = || Ok(Some(proposed(fleet, host, "host-firewall", "firewall-allow")).filter(|plan| *plan != late));
+    let newer = || Ok(Some(proposed(fleet, host, "host-firewall", "firewall-allow").1).filter(|plan| *plan != late));
     let away = lab::until("a newer plan", Duration::from_secs(60), newer).unwrap();
     host.check(&["systemctl", "stop", "dialtone-agent"]).unwrap();
     let approving = fleet.laptop().in_terminal(&["approve", &away, "--yes"]).unwrap();

@@ -3,6 +3,7 @@
 
 mod console;
 mod deaths;
+mod firewall;
 mod trial;
 mod unhappy;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use system_tests::lab::{Engine, Host, Output};
 use system_tests::product::Laptop;
 
-use crate::fleet::{Fleet, Node, fleet, node};
+use crate::fleet::{Fleet, Node, Seen, fleet, node};
 
 const POLICY: &str = "/etc/dialtone/policy.yaml";
 
@@ -29,7 +30,7 @@ impl Trusting {
     }
 
     fn plan(&self, cause: &str, action: &str) -> String {
-        proposed(fleet(), &self.node, cause, action)
+        proposed(fleet(), &self.node, cause, action).1
     }
 
     /// Stops the engine; the plan that starts it.
@@ -57,14 +58,15 @@ fn trust(host: &Host, laptop: &Laptop, allow: &str) {
     host.write(POLICY, format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n")).unwrap();
 }
 
-/// The plan that is proposed for a broken host, by its cause and what it does.
-fn proposed(fleet: &Fleet, host: &Host, cause: &str, action: &str) -> String {
+/// The answer about a broken host, and the plan in it, by the cause and what the plan does.
+fn proposed(fleet: &Fleet, host: &Host, cause: &str, action: &str) -> (Seen, String) {
     let seen = fleet.diagnose_when(&format!("http://{}:9200", host.ip()), |seen| {
         seen.cause() == cause && seen.remedy(action)["plan_id"].is_string()
     });
     assert_eq!(seen.cause(), cause, "{:#}", seen.json);
     let plan = seen.remedy(action)["plan_id"].as_str().map(str::to_owned);
-    plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]))
+    let plan = plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]));
+    (seen, plan)
 }
 
 fn dialtone(arguments: &[&str]) -> Output {

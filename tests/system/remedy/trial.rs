@@ -33,7 +33,7 @@ impl<'a> Trial<'a> {
     /// Begins it, and waits until it is live.
     pub(super) fn begin(fleet: &'a Fleet, host: &'a Host) -> Self {
         host.nft(&drops("ours")).unwrap();
-        let plan = proposed(fleet, host, "host-firewall", "firewall-allow");
+        let plan = proposed(fleet, host, "host-firewall", "firewall-allow").1;
         host.nft(&drops("theirs")).unwrap();
         let approving = fleet.laptop().in_terminal(&["approve", &plan, "--yes"]).unwrap();
         let trial = Self { fleet, host, plan, approving };
