@@ -9,3 +9,4 @@ mod install;
 mod install_rpm;
 mod lab_works;
 mod remedy;
+mod rolling_restart;

@@ -46,8 +46,9 @@ impl Terms {
         all.into_iter().find(|(_, value, bounds)| !bounds.contains(value))
     }
 
-    fn expiry(&self, now: Timestamp) -> Timestamp {
-        now.plus_millis(i64::from(self.valid_seconds) * 1000)
+    /// For how many milliseconds a plan is good.
+    pub(crate) fn valid_ms(&self) -> i64 {
+        i64::from(self.valid_seconds) * 1000
     }
 }
 
@@ -149,7 +150,7 @@ impl Means {
             by: CarriedOutBy::Controller {},
             node: node.name.clone(),
             made_at: now,
-            expires_at: self.terms.expiry(now),
+            expires_at: now.plus_millis(self.terms.valid_ms()),
             step,
             why,
             goal,
@@ -161,7 +162,7 @@ impl Means {
 }
 
 /// What a node that can carry out plans says of itself.
-struct Actuated<'a> {
+pub(crate) struct Actuated<'a> {
     node: &'a NodePicture,
     report: Report,
     policy: Option<Policy>,
@@ -169,7 +170,7 @@ struct Actuated<'a> {
 }
 
 impl<'a> Actuated<'a> {
-    fn of(node: &'a NodePicture, terms: &'a Terms) -> Option<Self> {
+    pub(crate) fn of(node: &'a NodePicture, terms: &'a Terms) -> Option<Self> {
         let report = node.one::<Actuator>("").known()?.value.report.clone()?;
         let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
         Some(Self { node, report, policy, terms })
@@ -177,6 +178,18 @@ impl<'a> Actuated<'a> {
 
     fn plan(
         &self,
+        step: Step,
+        reasons: (Why, Goal),
+        texts: (&str, &str),
+        now: Timestamp,
+    ) -> Result<(Plan, u8), String> {
+        self.plan_for(self.terms.valid_ms(), step, reasons, texts, now)
+    }
+
+    /// A plan whose approval is good for this many milliseconds.
+    pub(crate) fn plan_for(
+        &self,
+        ttl_ms: i64,
         step: Step,
         (why, goal): (Why, Goal),
         (risk, undo): (&str, &str),
@@ -197,7 +210,15 @@ impl<'a> Actuated<'a> {
         if persons.len() < usize::from(needed) {
             return Err(format!("{file} wants {needed} to approve it and lists {} approvers", persons.len()));
         }
-        let expires_at = self.terms.expiry(now);
+        let longest = i64::from(policy.plans_valid_s) * 1000;
+        if ttl_ms > longest {
+            let wanted = ttl_ms / 1000;
+            return Err(format!(
+                "{file} lets an approval be good for {} s, and this needs {wanted}: raise plans_valid_s",
+                longest / 1000
+            ));
+        }
+        let expires_at = now.plus_millis(ttl_ms);
         let expires_boot_ms = u64::try_from(expires_at.millis_since(self.report.booted_at))
             .map_err(|_| format!("the actuator on {name} says that it booted in the future"))?;
         let plan = Plan {
@@ -258,7 +279,7 @@ fn decisive(diagnosis: &Diagnosis, ask: &Ask<'_>) -> Vec<String> {
 }
 
 /// One printable line that fits into a plan.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let text = printable_line(text);
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {
