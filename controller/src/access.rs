@@ -9,11 +9,12 @@ use common_tls::server::PeerInfo;
 use common_tls::{Identity, Role};
 use futures::future::{Either, Ready, ready};
 use http::{Request, Response};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::clock::now;
+use crate::core::Core;
 
 /// Who may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,22 +126,31 @@ pub(crate) fn unusable(peer: &PeerInfo, revoked: &Revoked) -> Option<Status> {
     Some(status)
 }
 
+/// Writes down that an operator asked for more than their role allows.
+fn note(core: &Arc<Core>, who: &Identity, path: &str, refused: &Status) {
+    if refused.code() != Code::PermissionDenied || !matches!(who, Identity::Operator { .. }) {
+        return;
+    }
+    let (core, who, detail) = (Arc::clone(core), who.to_string(), format!("{path}: {}", refused.message()));
+    tokio::spawn(async move { core.note(who, "call-refused", detail).await });
+}
+
 /// Puts the table before a router.
 #[derive(Clone)]
-pub struct AccessLayer(pub Arc<Revoked>);
+pub(crate) struct AccessLayer(pub(crate) Arc<Core>);
 
 impl<S> Layer<S> for AccessLayer {
     type Service = Access<S>;
 
     fn layer(&self, inner: S) -> Access<S> {
-        Access { revoked: Arc::clone(&self.0), inner }
+        Access { core: Arc::clone(&self.0), inner }
     }
 }
 
 /// A router behind the table.
 #[derive(Clone)]
-pub struct Access<S> {
-    revoked: Arc<Revoked>,
+pub(crate) struct Access<S> {
+    core: Arc<Core>,
     inner: S,
 }
 
@@ -157,10 +167,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let peer = request.extensions().get::<PeerInfo>();
-        match decide(request.uri().path(), peer, &self.revoked) {
+        let (path, peer) = (request.uri().path(), request.extensions().get::<PeerInfo>());
+        match decide(path, peer, &self.core.revoked) {
             Ok(()) => Either::Right(self.inner.call(request)),
-            Err(refused) => Either::Left(ready(Ok(refused.into_http()))),
+            Err(refused) => {
+                if let Some(peer) = peer {
+                    note(&self.core, &peer.peer.identity, path, &refused);
+                }
+                Either::Left(ready(Ok(refused.into_http())))
+            }
         }
     }
 }

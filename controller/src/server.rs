@@ -222,7 +222,7 @@ fn no_ipv6(error: &io::Error) -> bool {
 
 /// Two routers that share nothing but the table: who enrols can reach nothing else.
 fn serve(core: &Arc<Core>, incoming: Incoming, tasks: &mut JoinSet<()>) {
-    let access = AccessLayer(Arc::clone(&core.revoked));
+    let access = AccessLayer(Arc::clone(core));
     let stopping = core.stopping.clone();
     let members = builder()
         .layer(access.clone())

@@ -38,6 +38,7 @@ fn who_may_not_approve_is_told_and_whose_key_the_node_does_not_list_is_refused_b
     assert!(!trusting.is_active());
     let log = dialtone(&["audit", "export"]).stdout;
     let told = |words: [&str; 3]| log.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(told(["operator oscar", "call-refused", "Plans/Approve"]), "{log}");
     assert!(told([&plan, "plan-approved", "operator erin"]) && told([&plan, "plan-reported", why]), "{log}");
 }
 
