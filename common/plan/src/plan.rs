@@ -8,7 +8,7 @@ use common_model::{CauseId, NodeName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Digest, SessionId};
-use crate::step::{Carrier, FirewallAllow, Opening, Step};
+use crate::step::{Carrier, FirewallAllow, Opening, Step, Verb};
 
 /// The largest plan.
 pub const MAX_PLAN_BYTES: usize = 64 * 1024;
@@ -256,6 +256,9 @@ impl Plan {
                 }
             }
             Step::UnitLimit(step) if step.limits.is_empty() => return Err("it changes no limit"),
+            Step::Service(step) if step.enable && step.verb != Verb::Start => {
+                return Err("it enables what it does not start");
+            }
             Step::SysctlSet(step) if step.from == step.to && step.persist.is_none() => {
                 return Err("it changes nothing");
             }

@@ -470,6 +470,9 @@ pub struct Service {
     pub verb: Verb,
     /// The `ActiveState` it must have, else nothing is done: `inactive`, `failed` or `active`.
     pub from: Label,
+    /// Once it is started and confirmed, have it start at boot, too; its `UnitFileState` must be `disabled`, else nothing is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enable: bool,
 }
 
 /// What can be done to a unit.

@@ -79,7 +79,8 @@ pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Re
             Ok(lost.then_some("until the firewall is loaded again or the node boots: put it in its file, too"))
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).forget().map(|()| None),
-        Step::Service(_) | Step::SecurityGroupAllow(_) => Ok(None),
+        Step::Service(step) => service::persist(step, places).map(|()| None),
+        Step::SecurityGroupAllow(_) => Ok(None),
     }
 }
 
@@ -99,7 +100,8 @@ pub fn undo(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resul
             both(rules.close(), rules.forget())
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).put_back(&before.rules),
-        Step::Service(_) | Step::SecurityGroupAllow(_) => Ok(()),
+        Step::Service(step) => service::undo(step, places),
+        Step::SecurityGroupAllow(_) => Ok(()),
     };
     both(undone, stopped)
 }

@@ -53,6 +53,7 @@ pub(crate) fn headline(plan: &Plan) -> String {
             )
         }
         Step::Service(step) => match step.verb {
+            Verb::Start if step.enable => format!("Start {} on {node}, and have it start at boot", step.unit),
             Verb::Start => format!("Start {} on {node}", step.unit),
             Verb::Restart => format!("Restart {} on {node}", step.unit),
         },
@@ -225,8 +226,13 @@ fn service(step: &Service) -> Vec<Line> {
         Verb::Start => "start",
         Verb::Restart => "restart",
     };
-    vec![
-        Line::Command(format!("systemctl {verb} {}", step.unit)),
-        Line::Remark(format!("only if it is {} at that moment", step.from)),
-    ]
+    let mut lines = vec![Line::Command(format!("systemctl {verb} {}", step.unit))];
+    if step.enable {
+        lines.push(Line::Remark(format!("only if it is {} and disabled at that moment", step.from)));
+        lines.push(Line::Command(format!("systemctl enable {}", step.unit)));
+        lines.push(Line::Remark("once it was seen to run".to_owned()));
+    } else {
+        lines.push(Line::Remark(format!("only if it is {} at that moment", step.from)));
+    }
+    lines
 }

@@ -262,7 +262,8 @@ impl Sections<'_> {
         }
         if self.record().stage == Stage::Approved && self.plan().on_node().is_some() {
             let waits = format!("  {} takes it once its agent is connected, unless it expires first", self.plan().node);
-            self.entry("", &waits, Style::Warning);
+            let waits = self.page.span(&waits, Style::Warning);
+            self.page.flow(2, &[waits]);
         }
         if let Some(link) = self.record().link.clone() {
             self.entry("", &format!("  {}", printable_line(&link)), Style::Strong);
