@@ -33,6 +33,7 @@ pub(crate) fn closed() -> Step {
         chain: "input".parse().unwrap(),
         before: Some(before),
         reply: false,
+        file: None,
     };
     let source = "10.0.0.0/8".parse().unwrap();
     Step::FirewallAllow(FirewallAllow { source, port: 9200, openings: vec![opening], for_s: None })
