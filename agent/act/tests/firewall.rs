@@ -8,7 +8,7 @@ use std::path::Path;
 use agent_act::faults::POINTS;
 use common_plan::wire::{Reply, Request};
 use common_plan::{FirewallAllow, FirewallRevoke, Opening, Place, Plan, PlanBytes, RulesFile, State, Step};
-use tests_node::{Host, Kernel, Then, Victim, When, strike};
+use tests_node::{Host, Kernel, Then, Victim, When, strike, until};
 
 /// What the stand-ins of the tools keep as the kernel's rules, and the files that are loaded at boot; each with what it holds.
 const LIVE: [(&str, &str); 3] = [
@@ -152,4 +152,48 @@ fn whoever_is_killed_wherever_every_firewall_is_still_open_or_shut_again() {
         let then = if point == "undoing" || point == "undone" { Then::Revert } else { Then::Confirm };
         kill(&host, &shutting, point, (Victim::Both, then), [OPEN, SHUT]);
     }
+}
+
+fn limited(host: &Host) -> PlanBytes {
+    plan(host, Step::FirewallAllow(FirewallAllow { for_s: Some(10), ..allow() }))
+}
+
+/// Live everywhere, and in no file.
+const FOR_NOW: (usize, usize) = (4, 0);
+
+#[test]
+fn what_is_opened_for_a_limited_time_is_shut_by_its_guard_alone() {
+    let host = new_host();
+    let plan = limited(&host);
+    done(&host, &plan);
+    assert_eq!(rules(&host), FOR_NOW);
+    host.recover();
+    assert_eq!(host.entry(&plan).unwrap().state, State::Persisted, "its guard lives");
+    assert_eq!(rules(&host), FOR_NOW);
+    until("its time is over", || host.entry(&plan).unwrap().state == State::Reverted);
+    assert_eq!(rules(&host), SHUT);
+    assert_eq!(host.entry(&plan).unwrap().because.unwrap(), "its time was over");
+}
+
+#[test]
+fn what_is_opened_for_a_limited_time_is_shut_when_nobody_is_left_to_do_it_later() {
+    let host = new_host();
+    let plan = limited(&host);
+    done(&host, &plan);
+    host.kill_guards();
+    until("its guard has gone", || host.guards().is_empty());
+    host.recover();
+    assert_eq!((rules(&host), host.entry(&plan).unwrap().state), (SHUT, State::Reverted));
+}
+
+#[test]
+fn a_request_that_nobody_signed_does_not_keep_a_port_open() {
+    let host = new_host();
+    let plan = limited(&host);
+    done(&host, &plan);
+    let _actuator = host.serve(None);
+    host.ask(&Request::Revert { plan: plan.id() });
+    host.ask(&Request::Confirm { plan: plan.id(), nonce: "0".repeat(32) });
+    assert_eq!(host.guards().len(), 1);
+    assert_eq!(rules(&host), FOR_NOW);
 }

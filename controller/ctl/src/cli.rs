@@ -101,6 +101,9 @@ pub enum Command {
         /// The plan, as plans and diagnose name it
         #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanId,
+        /// Propose another that opens the port for this long only, for example 2h
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+        limit: Option<Duration>,
     },
     /// Show a plan, ask, sign it with your approval key, and follow it until it has proven itself
     Approve {
