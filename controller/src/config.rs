@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common_plan::{Action, Carrier};
+use controller_remedy::plan::Terms;
 use serde::{Deserialize, Serialize};
+
+use crate::watch::settings::{Incidents, Unwatchable};
 
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/dialtone/controller.yaml";
@@ -27,8 +31,22 @@ pub struct Config {
     pub certificate_seconds: u64,
     /// Milliseconds a diagnosis waits for agents to read their sources again.
     pub refresh_ms: u32,
+    /// How endpoints are watched.
+    pub incidents: Incidents,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
+    /// How long plans are good for.
+    pub plans: Terms,
+    /// How the engines' own API is asked, for rolling restarts.
+    pub engine_api: EngineApiConfig,
+}
+
+/// `engine_api` in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineApiConfig {
+    /// A file that says who the controller is to which cluster, and whom to trust; none: nobody in particular.
+    pub credentials: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -39,7 +57,10 @@ impl Default for Config {
             names: Vec::new(),
             certificate_seconds: 86_400,
             refresh_ms: 400,
+            engine_api: EngineApiConfig::default(),
+            incidents: Incidents::default(),
             approvals: BTreeMap::new(),
+            plans: Terms::default(),
         }
     }
 }
@@ -59,9 +80,15 @@ pub enum ConfigError {
     /// The validity is too short to renew in, or too long to mean anything.
     #[error("certificate_seconds is {0}: give 10 to 2592000")]
     Validity(u64),
+    /// What is to be watched cannot be, or not like this.
+    #[error("incidents")]
+    Incidents(#[from] Unwatchable),
     /// Nobody would have to approve, or the nodes decide.
     #[error("approvals: {0}: {1}")]
     Approvals(Action, &'static str),
+    /// Plans would be over before anybody could read them, or stay on trial for longer than anybody waits.
+    #[error("plans: {0} is {1}: give {first} to {last}", first = .2.start(), last = .2.end())]
+    Terms(&'static str, u32, RangeInclusive<u32>),
 }
 
 impl Config {
@@ -82,6 +109,7 @@ impl Config {
         if !(10..=2_592_000).contains(&config.certificate_seconds) {
             return Err(ConfigError::Validity(config.certificate_seconds));
         }
+        config.incidents.check()?;
         for (action, persons) in &config.approvals {
             if action.carrier() == Carrier::Node {
                 return Err(ConfigError::Approvals(*action, "each node's own policy.yaml says how many approve it"));
@@ -90,7 +118,10 @@ impl Config {
                 return Err(ConfigError::Approvals(*action, "at least one person has to approve"));
             }
         }
-        Ok(config)
+        match config.plans.out_of_bounds() {
+            Some((name, value, bounds)) => Err(ConfigError::Terms(name, value, bounds)),
+            None => Ok(config),
+        }
     }
 
     /// The directory of the CA's certificate and key.
@@ -137,5 +168,8 @@ mod tests {
         let ConfigError::Yaml(_, source) = error else { panic!("{error:?}") };
         assert!(source.to_string().contains("listn"), "{source}");
         assert!(matches!(parse("certificate_seconds: 1\n"), Err(ConfigError::Validity(1))));
+        let error = parse("plans: {prove_seconds: 5}\n").unwrap_err();
+        assert_eq!(error.to_string(), "plans: prove_seconds is 5: give 10 to 900");
+        assert_eq!(parse("plans: {valid_seconds: 60}\n").unwrap().plans.prove_seconds, 60);
     }
 }

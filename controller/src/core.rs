@@ -14,9 +14,11 @@ use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
 use crate::config::Config;
 use crate::evidence_log::{EvidenceLog, EvidenceLogError};
+use crate::incidents::{IncidentError, Incidents};
 use crate::live::Live;
 use crate::plans::{PlanError, Plans};
 use crate::registry::{Registry, RegistryError};
+use crate::rollouts::{RolloutError, Rollouts};
 
 /// The parts of a running controller.
 pub(crate) struct Core {
@@ -26,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) evidence: EvidenceLog,
     pub(crate) audit: Arc<Audit>,
     pub(crate) plans: Plans,
+    pub(crate) rollouts: Rollouts,
+    pub(crate) incidents: Incidents,
     pub(crate) live: Arc<Live>,
     pub(crate) revoked: Arc<Revoked>,
     pub(crate) stopping: CancellationToken,
@@ -130,7 +134,31 @@ impl From<PlanError> for Status {
             PlanError::Audit(error) => error.into(),
             PlanError::Store(error) => of_store(&error),
             PlanError::Evidence(error) => error.into(),
-            PlanError::Entry(_) => internal(&error),
+            PlanError::Entry(_) | PlanError::Invalid(_) => internal(&error),
+        }
+    }
+}
+
+impl From<RolloutError> for Status {
+    fn from(error: RolloutError) -> Self {
+        match error {
+            RolloutError::Unknown(_) => Status::not_found(error.to_string()),
+            RolloutError::Over(_) => Status::failed_precondition(error.to_string()),
+            RolloutError::Audit(error) => error.into(),
+            RolloutError::Store(error) => of_store(&error),
+            RolloutError::Entry(_) => internal(&error),
+        }
+    }
+}
+
+impl From<IncidentError> for Status {
+    fn from(error: IncidentError) -> Self {
+        match error {
+            IncidentError::Unknown(_) => Status::not_found(error.to_string()),
+            IncidentError::Ended(_) => Status::failed_precondition(error.to_string()),
+            IncidentError::Audit(error) => error.into(),
+            IncidentError::Store(error) => of_store(&error),
+            IncidentError::Entry(_) => internal(&error),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common_evidence::collectors::actuator::Actuator;
+use common_evidence::collectors::unit::Unit;
 use common_model::{Diagnosis, NodeName, Timestamp};
 use common_plan::{Carrier, Plan, PlanId, Record, Stage};
 use controller_remedy::lifecycle::Event;
@@ -18,6 +19,7 @@ use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::diagnosis;
 use crate::plans::{Kept, PlanError, reported, shown};
+use crate::rollouts;
 
 /// How often plans are looked through for what waits, has come in, or has expired.
 const TICK: Duration = Duration::from_secs(1);
@@ -85,9 +87,20 @@ fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanEr
     }
 }
 
-/// Hands an approved plan to its node, if the node's agent is there. What is handed over has been written down first. Plans of the
-/// controller's own are taken up by [`crate::carry`].
+/// Up to when a node's report is complete that does not know this plan; none where it knows it, or nothing is reported.
+pub(crate) fn is_unknown_to_node(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
+    take_report(core, record)
+}
+
+/// Hands an approved plan to its node, unless a rollout says when its turn is. Plans of the controller's own are taken up by
+/// [`crate::carry`].
 pub(crate) fn dispatch(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
+    let kept = core.plans.get(id)?;
+    if kept.life.record.rollout.is_some() { Ok(kept) } else { hand_over(core, id) }
+}
+
+/// Hands an approved plan to its node, if the node's agent is there. What is handed over has been written down first.
+pub(crate) fn hand_over(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
     let kept = core.plans.get(id)?;
     let record = &kept.life.record;
     if record.action.carrier() == Carrier::Controller {
@@ -95,6 +108,14 @@ pub(crate) fn dispatch(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
     }
     let agent = core.live.agent(&record.node);
     let (Stage::Approved, Some(agent)) = (record.stage, agent) else { return Ok(kept) };
+    if let Some(unit) = kept.bytes.decode()?.step.restarts() {
+        let run = core
+            .present(&record.node)?
+            .one::<Unit>(unit.as_str())
+            .known()
+            .and_then(|unit| unit.value.invocation.clone());
+        core.plans.about_to_restart(id, run)?;
+    }
     let kept = core.plans.happened(id, &Event::Dispatched, now())?;
     if agent.act(act(&kept)) {
         info!(node = %kept.life.record.node, plan = %id, "handed a plan to the node");
@@ -157,7 +178,8 @@ pub(crate) async fn prove(
     let on_node = plan.on_node().ok_or_else(|| Status::failed_precondition("it is not for a node to carry out"))?;
     let window = Duration::from_secs(u64::from(on_node.confirm_within_s));
     let left = Duration::from_millis(request.left_ms).min(window).saturating_sub(MARGIN);
-    let (keep, because) = look(core, &plan, from, begun + left).await?;
+    let run_before = kept.run_before;
+    let (keep, because) = look(core, (&record.id, &plan, run_before.as_deref()), from, begun + left).await?;
     info!(plan = %record.id, keep, %because, "looked at a plan from outside");
     let core = Arc::clone(core);
     let event = Event::Looked { keep, because: because.clone() };
@@ -165,7 +187,12 @@ pub(crate) async fn prove(
     Ok(v1::ProveReply { keep: kept.life.proven == Some(true), because })
 }
 
-async fn look(core: &Arc<Core>, plan: &Plan, node: IpAddr, deadline: Instant) -> Result<(bool, String), Status> {
+async fn look(
+    core: &Arc<Core>,
+    (id, plan, run_before): (&PlanId, &Plan, Option<&str>),
+    node: IpAddr,
+    deadline: Instant,
+) -> Result<(bool, String), Status> {
     loop {
         let asked_at = now();
         let request = v1::DiagnoseRequest {
@@ -182,14 +209,58 @@ async fn look(core: &Arc<Core>, plan: &Plan, node: IpAddr, deadline: Instant) ->
             return Ok((false, "the node's time was over before it could be told".to_owned()));
         };
         let answers = seen.verdict.cause.as_str() == "healthy";
-        if is_met(plan, &seen) && (answers || is_fresh(core, &plan.node, asked_at)) {
-            return Ok((true, said(&seen)));
+        let fresh = is_fresh(core, &plan.node, asked_at);
+        let mut missing = None;
+        match restarted(core, plan, run_before).await? {
+            // What answers may be the engine as it was, unless there is news of the unit.
+            Run::AsBefore => missing = Some("it has not been restarted yet".to_owned()),
+            Run::Failed(why) if fresh => return Ok((false, why)),
+            Run::Failed(why) => missing = Some(why),
+            Run::New if !fresh && plan.step.restarts().is_some() => {
+                missing = Some("its agent has not told of it yet".to_owned())
+            }
+            Run::New => {}
+        }
+        if missing.is_none() && is_met(plan, &seen) && (answers || fresh) {
+            missing = rollouts::is_back(core, id).await?;
+            if missing.is_none() {
+                return Ok((true, said(&seen)));
+            }
         }
         if is_last {
-            return Ok((false, said(&seen)));
+            return Ok((false, missing.unwrap_or_else(|| said(&seen))));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// The run of the unit that a plan restarts.
+enum Run {
+    /// The one from before the plan.
+    AsBefore,
+    /// Another one, or the plan restarts nothing.
+    New,
+    /// Another one, which has failed; how.
+    Failed(String),
+}
+
+async fn restarted(core: &Arc<Core>, plan: &Plan, run_before: Option<&str>) -> Result<Run, Status> {
+    let (Some(unit), Some(before)) = (plan.step.restarts().cloned(), run_before.map(str::to_owned)) else {
+        return Ok(Run::New);
+    };
+    let (core, node) = (Arc::clone(core), plan.node.clone());
+    blocking(move || {
+        let present = core.present(&node)?.one::<Unit>(unit.as_str());
+        let Some(state) = present.known().map(|cited| &cited.value) else { return Ok(Run::AsBefore) };
+        Ok::<_, PlanError>(match &state.invocation {
+            Some(run) if *run == before => Run::AsBefore,
+            _ if state.active_state == "failed" => {
+                Run::Failed(shown(&format!("{unit} was restarted and failed ({})", state.result)))
+            }
+            _ => Run::New,
+        })
+    })
+    .await
 }
 
 /// Whether what is known of the node is as it was after this moment.

@@ -14,12 +14,17 @@ mod clock;
 mod core;
 mod diagnosis;
 mod dispatch;
+mod engine_api;
+mod incidents;
 mod ingest;
 mod live;
 mod pictures;
 mod plans;
 mod question;
+mod rollouts;
 mod server;
+mod watch;
 
 pub use config::Config;
 pub use server::{Controller, StartError};
+pub use watch::settings::{Incidents, Unwatchable};

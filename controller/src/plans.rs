@@ -1,13 +1,14 @@
 //! Plans and what becomes of them, over the store. Blocking.
 //!
-//! Partition `plans`: `plan/ID` holds the exact bytes and the life of a plan; `open/ID` is there for as long as it has not ended.
+//! Partition `plans`: `plan/ID` holds the exact bytes and the life of a plan; `open/ID` is there for as long as it has not ended,
+//! `ended/MADE-ID` from then on, so that the newest are found without reading all.
 //! Every step of a life is written to the audit log first; where that fails, the step is not made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common_model::Timestamp;
 use common_model::text::printable_line;
-use common_plan::{Carrier, Entry, Plan, PlanBytes, PlanId, Record, Stage, State};
+use common_plan::{Carrier, Entry, InvalidPlan, Plan, PlanBytes, PlanId, Record, RolloutId, Stage, State};
 use controller_remedy::lifecycle::{self, Carried, Event, Impossible, Life};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,11 @@ use crate::audit::{Audit, AuditError, Note};
 use crate::evidence_log::EvidenceLogError;
 
 const PARTITION: &str = "plans";
-/// Ended plans shown, the newest first.
+/// Plans shown, the newest first.
 const MAX_SHOWN: usize = 500;
+/// Ended plans kept, and for how long. The audit log keeps what became of them.
+const MAX_ENDED: usize = 2_000;
+const KEEP_MS: i64 = 90 * 24 * 60 * 60 * 1000;
 /// Characters kept of what a node or person says.
 const MAX_BECAUSE: usize = 500;
 
@@ -29,6 +33,9 @@ pub(crate) struct Kept {
     pub(crate) bytes: PlanBytes,
     /// How it stands.
     pub(crate) life: Life,
+    /// systemd's id of the unit's run right before it was handed over, where it restarts one: another one shows that it did.
+    #[serde(default)]
+    pub(crate) run_before: Option<String>,
 }
 
 /// Why something was not done to a plan.
@@ -49,6 +56,9 @@ pub(crate) enum PlanError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It breaks a rule of all plans.
+    #[error(transparent)]
+    Invalid(#[from] InvalidPlan),
     /// What is known of a node cannot be read.
     #[error(transparent)]
     Evidence(#[from] EvidenceLogError),
@@ -93,12 +103,43 @@ impl Plans {
 
     /// The newest plans, ended ones too.
     pub(crate) fn all(&self) -> Result<Vec<Kept>, PlanError> {
-        let rows = scan_prefix(&*self.store, PARTITION, "plan/", Order::Ascending, usize::MAX)?;
-        let kept = |value: &[u8]| serde_json::from_slice(value);
-        let mut plans = rows.iter().map(|(_, stored)| kept(&stored.value)).collect::<Result<Vec<Kept>, _>>()?;
+        let mut plans = self.open()?;
+        let rows = scan_prefix(&*self.store, PARTITION, "ended/", Order::Descending, MAX_SHOWN)?;
+        for id in rows.iter().filter_map(|(key, _)| ended_id(key)) {
+            match self.get(&id) {
+                Ok(kept) => plans.push(kept),
+                // Forgotten since the list was read.
+                Err(PlanError::Unknown(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         newest_first(&mut plans);
+        plans.dedup_by(|a, b| a.life.record.id == b.life.record.id);
         plans.truncate(MAX_SHOWN);
         Ok(plans)
+    }
+
+    /// The plans whose ids begin like this, ended ones too.
+    pub(crate) fn beginning_with(&self, prefix: &str) -> Result<Vec<Kept>, PlanError> {
+        let rows = scan_prefix(&*self.store, PARTITION, &format!("plan/{prefix}"), Order::Ascending, MAX_SHOWN)?;
+        let plans = rows.iter().map(|(_, stored)| serde_json::from_slice(&stored.value));
+        let mut plans = plans.collect::<Result<Vec<Kept>, _>>()?;
+        newest_first(&mut plans);
+        Ok(plans)
+    }
+
+    /// Forgets plans that ended long ago. One that is forgotten can never be carried out: it cannot be approved any more.
+    pub(crate) fn prune(&self, now: Timestamp) -> Result<(), PlanError> {
+        let _writing = self.lock();
+        let rows = scan_prefix(&*self.store, PARTITION, "ended/", Order::Descending, usize::MAX)?;
+        let mut batch = Batch::default();
+        for (n, (key, _)) in rows.into_iter().enumerate() {
+            let Some((made_at, id)) = ended(&key) else { continue };
+            if n >= MAX_ENDED || now.millis_since(made_at) > KEEP_MS {
+                batch = batch.delete(format!("plan/{id}")).delete(key);
+            }
+        }
+        if batch.delete.is_empty() { Ok(()) } else { Ok(self.store.commit(PARTITION, &batch)?) }
     }
 
     /// The open plan that does the same on the same boot of the same node, if there is one; else, if `new` allows it, this one
@@ -112,18 +153,44 @@ impl Plans {
         now: Timestamp,
     ) -> Result<Option<PlanId>, PlanError> {
         let _writing = self.lock();
-        for kept in self.open()? {
+        for kept in self.open()?.into_iter().filter(|kept| kept.life.record.rollout.is_none()) {
             let same = kept.bytes.decode().is_ok_and(|open| is_same(&open, plan));
             let record = kept.life.record;
             // One that ends in a moment is of no use to who is to read and sign it; one that is under way with the controller
             // does not end by that.
-            let lasts = record.expires_at > now.plus_millis(60_000)
+            let moment = 60_000.min(record.expires_at.millis_since(record.made_at) / 2);
+            let lasts = record.expires_at > now.plus_millis(moment)
                 || (record.action.carrier() == Carrier::Controller && record.stage == Stage::Applied);
             if same && lasts {
                 return Ok(Some(record.id));
             }
         }
-        let (Some(for_whom), Ok(bytes)) = (new, plan.encode()) else { return Ok(None) };
+        let Some(for_whom) = new else { return Ok(None) };
+        self.take_in(plan, needed, title, (&format!("for {for_whom}"), None), now).map(Some)
+    }
+
+    /// Takes in a plan of a rollout, which says when its turn is.
+    pub(crate) fn propose_for(
+        &self,
+        plan: &Plan,
+        needed: u8,
+        title: &str,
+        rollout: &RolloutId,
+        now: Timestamp,
+    ) -> Result<PlanId, PlanError> {
+        let _writing = self.lock();
+        self.take_in(plan, needed, title, (&format!("of rollout {rollout}"), Some(rollout)), now)
+    }
+
+    fn take_in(
+        &self,
+        plan: &Plan,
+        needed: u8,
+        title: &str,
+        (for_what, rollout): (&str, Option<&RolloutId>),
+        now: Timestamp,
+    ) -> Result<PlanId, PlanError> {
+        let bytes = plan.encode()?;
         let id = bytes.id();
         let record = Record {
             id: id.clone(),
@@ -139,13 +206,14 @@ impl Plans {
             history: Vec::new(),
             link: None,
             reverted_by: None,
+            rollout: rollout.cloned(),
         };
-        let kept = Kept { bytes, life: Life::new(record) };
-        let detail = format!("for {for_whom}: {title}; bytes sha256:{}", kept.bytes.digest());
+        let kept = Kept { bytes, life: Life::new(record), run_before: None };
+        let detail = format!("{for_what}: {title}; bytes sha256:{}", kept.bytes.digest());
         self.audit.append(&note("controller", "plan-proposed", &id, detail), now)?;
         self.store.commit(PARTITION, &put(&kept, None)?)?;
         self.tell();
-        Ok(Some(id))
+        Ok(id)
     }
 
     /// Takes in an event; the plan as it then is. Events that change nothing write nothing.
@@ -175,6 +243,14 @@ impl Plans {
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();
         Ok(kept)
+    }
+
+    /// Notes which run of a unit a plan is about to end.
+    pub(crate) fn about_to_restart(&self, id: &PlanId, run: Option<String>) -> Result<(), PlanError> {
+        let _writing = self.lock();
+        let (mut kept, version) = self.versioned(id)?;
+        kept.run_before = run;
+        Ok(self.store.commit(PARTITION, &put(&kept, Some(version))?)?)
     }
 
     /// Notes which plan takes this one back.
@@ -224,7 +300,18 @@ fn put(kept: &Kept, version: Option<u64>) -> Result<Batch, serde_json::Error> {
     let record = &kept.life.record;
     let (plan, open) = (format!("plan/{}", record.id), format!("open/{}", record.id));
     let batch = Batch::default().expect(&plan, version).put(plan, serde_json::to_vec(kept)?);
-    Ok(if record.stage.is_final() { batch.delete(open) } else { batch.put(open, Vec::new()) })
+    let ended = format!("ended/{:016x}-{}", record.made_at.0.max(0), record.id);
+    Ok(if record.stage.is_final() { batch.delete(open).put(ended, Vec::new()) } else { batch.put(open, Vec::new()) })
+}
+
+/// When a plan was made and which, by the key that is there once it has ended.
+fn ended(key: &str) -> Option<(Timestamp, PlanId)> {
+    let (made_at, id) = key.strip_prefix("ended/")?.split_once('-')?;
+    Some((Timestamp(i64::from_str_radix(made_at, 16).ok()?), id.parse().ok()?))
+}
+
+fn ended_id(key: &str) -> Option<PlanId> {
+    ended(key).map(|(_, id)| id)
 }
 
 fn newest_first(plans: &mut [Kept]) {
@@ -252,7 +339,7 @@ fn of_step(record: &Record, event: &Event) -> Note {
         Event::Carried(Carried { link, .. }) => {
             ("plan-carried-on", link.iter().fold(because, |because, link| format!("{because}; {link}")))
         }
-        Event::Dispatched | Event::NotSent | Event::NotHanded { .. } | Event::Tick { .. } => {
+        Event::Dispatched | Event::NotSent | Event::NotHanded { .. } | Event::Withdrawn { .. } | Event::Tick { .. } => {
             (step_word(record.stage), because)
         }
     };
@@ -269,6 +356,7 @@ fn step_word(stage: Stage) -> &'static str {
         Stage::Dispatched => "plan-dispatched",
         Stage::Expired => "plan-expired",
         Stage::Failed => "plan-failed",
+        Stage::Rejected => "plan-withdrawn",
         _ => "plan-not-sent",
     }
 }

@@ -67,10 +67,14 @@ fn cluster_name(engine: &EngineView) -> Option<String> {
 
 /// The HTTP endpoints of a node's engines, at the address clients elsewhere would use.
 fn of_node(node: &NodePicture, wanted: impl Fn(&EngineView) -> bool) -> Vec<Endpoint> {
-    let host = client_address(node).map_or_else(|| node.name.to_string(), |address| address.to_string());
     let engines = EngineView::all(node).unwrap_or_default();
-    let wanted = engines.iter().filter(|engine| wanted(engine));
-    wanted.map(|engine| Endpoint { scheme: scheme(engine), host: host.clone(), port: port(engine) }).collect()
+    engines.iter().filter(|engine| wanted(engine)).map(|engine| endpoint_of(node, engine)).collect()
+}
+
+/// The HTTP endpoint of one engine, at the address clients elsewhere would use.
+pub(crate) fn endpoint_of(node: &NodePicture, engine: &EngineView) -> Endpoint {
+    let host = client_address(node).map_or_else(|| node.name.to_string(), |address| address.to_string());
+    Endpoint { scheme: scheme(engine), host, port: port(engine) }
 }
 
 /// IPv4 first: it is what people write.

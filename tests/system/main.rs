@@ -8,6 +8,5 @@ mod fleet;
 mod install;
 mod install_rpm;
 mod lab_works;
-mod remedy_firewall;
-mod remedy_loop;
-mod trusting;
+mod remedy;
+mod rolling_restart;

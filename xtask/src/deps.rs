@@ -9,8 +9,14 @@ use serde_json::Value;
 use crate::workspace;
 
 /// Crates that are functions of their input.
-pub(crate) const PURE: [&str; 5] =
-    ["common-model", "common-evidence", "controller-correlate", "controller-diagnose", "controller-remedy"];
+pub(crate) const PURE: [&str; 6] = [
+    "common-model",
+    "common-evidence",
+    "common-yml",
+    "controller-correlate",
+    "controller-diagnose",
+    "controller-remedy",
+];
 
 /// What a pure crate must not reach, however far down.
 const IMPURE: [&str; 10] =

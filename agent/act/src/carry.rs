@@ -15,14 +15,28 @@ use crate::{clock, guard, own, steps, tell};
 #[derive(Debug)]
 pub enum Outcome {
     /// Live, and it waits for a confirmation.
-    Applied {
-        /// What the confirmation has to name.
-        nonce: String,
-        /// Milliseconds it may take.
-        left_ms: u64,
-    },
+    Applied(Pending),
     /// It has ended.
     Ended(Entry),
+}
+
+/// A plan that is live and waits for its confirmation.
+#[derive(Debug)]
+pub struct Pending {
+    /// Which.
+    pub plan: PlanId,
+    /// What the confirmation has to name.
+    pub nonce: String,
+    /// Milliseconds it may take.
+    pub left_ms: u64,
+}
+
+impl Pending {
+    fn of(journal: &Journal) -> Option<Self> {
+        let nonce = journal.nonce.clone().filter(|_| journal.entry.state == State::Applied)?;
+        let left_ms = journal.deadline_boot_ms.saturating_sub(clock::boot_ms());
+        Some(Self { plan: journal.entry.plan.clone(), nonce, left_ms })
+    }
 }
 
 /// Carries a plan out as far as it goes without a confirmation.
@@ -113,20 +127,25 @@ fn live(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan, before: &Before
     point("acted");
     let recorded = acted.and_then(|()| {
         let nonce = own::random_hex().map_err(|error| error.to_string())?;
-        journal.nonce = Some(nonce.clone());
+        journal.nonce = Some(nonce);
         ledger.transition(journal, State::Applied, None).map_err(|error| error.to_string())?;
-        Ok(nonce)
+        Pending::of(journal).ok_or_else(|| "what was just written down is not there".to_owned())
     });
     match recorded {
-        Ok(nonce) => {
+        Ok(pending) => {
             point("applied");
-            Ok(Outcome::Applied { nonce, left_ms: journal.deadline_boot_ms.saturating_sub(clock::boot_ms()) })
+            Ok(Outcome::Applied(pending))
         }
         Err(why) => {
             undo(ledger, journal, &why).map_err(impossible)?;
             Ok(Outcome::Ended(journal.entry.clone()))
         }
     }
+}
+
+/// The plan that waits for its confirmation, if one does.
+pub fn pending(places: &Places) -> io::Result<Option<Pending>> {
+    Ok(Ledger::lock(places)?.unfinished()?.as_ref().and_then(Pending::of))
 }
 
 /// Makes a plan last that the controller has seen to work.

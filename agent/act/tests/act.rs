@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use agent_act::faults::POINTS;
-use common_plan::wire::{Reply, Request};
+use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{PlanBytes, State};
 use tests_node::{Host, Kernel, Then, Victim, When, strike, until};
 
@@ -38,6 +38,21 @@ fn state(reply: Option<Reply>) -> State {
 }
 
 #[test]
+fn whoever_was_away_learns_what_waits_for_a_confirmation() {
+    let host = new_host();
+    let _actuator = host.serve(None);
+    assert_eq!(host.ask(&Request::Pending {}), Some(Reply::Idle {}));
+    let plan = host.plan(900).encode().unwrap();
+    let made = applied(host.ask(&host.act(&plan)));
+    let pending = host.ask(&Request::Pending {});
+    assert!(matches!(&pending, Some(Reply::Applied { plan: waits, .. }) if *waits == plan.id()), "{pending:?}");
+    let nonce = applied(pending);
+    assert_eq!(nonce, made);
+    assert_eq!(state(host.ask(&Request::Confirm { plan: plan.id(), nonce })), State::Persisted);
+    assert_eq!(host.ask(&Request::Pending {}), Some(Reply::Idle {}));
+}
+
+#[test]
 fn a_confirmed_plan_lasts_and_acts_once() {
     let host = new_host();
     let _actuator = host.serve(None);
@@ -51,7 +66,7 @@ fn a_confirmed_plan_lasts_and_acts_once() {
     assert!(host.is_new());
     assert_eq!(host.entry(&plan).unwrap().approvers, ["alice"]);
     assert_eq!(code(host.ask(&host.act(&plan))), "repeated");
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Persisted);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Persisted);
     until("the guard has gone", || host.guards().is_empty());
     assert!(host.is_new());
 }
@@ -74,7 +89,7 @@ fn a_plan_is_undone_at_once_when_it_is_asked_for_or_its_guard_dies() {
     let _actuator = host.serve(None);
     let plan = host.plan(900).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Reverted);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Reverted);
     assert!(host.is_old());
     until("the guard has gone", || host.guards().is_empty());
     let plan = host.plan(899).encode().unwrap();
@@ -94,7 +109,7 @@ fn what_somebody_else_set_meanwhile_is_left_alone() {
     let plan = host.plan(900).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
     host.set_live(500_000);
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Conflict);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Conflict);
     assert_eq!(host.live(), 500_000);
     assert!(host.entry(&plan).unwrap().because.unwrap().contains("vm.max_map_count is 500000"));
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use agent_act::faults::POINTS;
-use common_plan::wire::{Reply, Request};
+use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{FirewallAllow, FirewallRevoke, Opening, Place, Plan, PlanBytes, RulesFile, State, Step};
 use tests_node::{Host, Kernel, Then, Victim, When, strike, until};
 
@@ -192,7 +192,7 @@ fn a_request_that_nobody_signed_does_not_keep_a_port_open() {
     let plan = limited(&host);
     done(&host, &plan);
     let _actuator = host.serve(None);
-    host.ask(&Request::Revert { plan: plan.id() });
+    host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen });
     host.ask(&Request::Confirm { plan: plan.id(), nonce: "0".repeat(32) });
     assert_eq!(host.guards().len(), 1);
     assert_eq!(rules(&host), FOR_NOW);

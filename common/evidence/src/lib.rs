@@ -12,7 +12,6 @@ mod local_time;
 pub mod redact;
 pub mod settings;
 pub mod source;
-mod yml;
 
 pub use collectors::ALL;
 pub use source::{Collector, Source, Trigger};

@@ -149,6 +149,11 @@ pub fn authorize(bytes: &PlanBytes, approvals: &[Approval], node: &Node<'_>) -> 
     if node.in_ledger {
         return Err(Refusal::Repeated);
     }
+    let valid_s = plan.expires_at.millis_since(plan.made_at) / 1000;
+    if valid_s > i64::from(node.policy.plans_valid_s) {
+        let most = node.policy.plans_valid_s;
+        return Err(Refusal::Policy(format!("its approval is good for {valid_s} s, and plans_valid_s is {most}")));
+    }
     let needed = node.policy.permits(&plan.step).map_err(Refusal::Policy)?;
     if approvers.len() < usize::from(needed) {
         return Err(Refusal::TooFew { needed, given: approvers.len() });

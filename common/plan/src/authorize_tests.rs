@@ -120,6 +120,7 @@ fn each_check_refuses_by_itself() {
     assert_eq!(with(|plan| on_node(plan).session = "f".repeat(32).parse().unwrap()), "other-boot");
     assert_eq!(with(|plan| plan.expires_at = Timestamp(999_999)), "expired");
     assert_eq!(with(|plan| on_node(plan).expires_boot_ms = 499_999), "expired");
+    assert_eq!(with(|plan| plan.expires_at = plan.made_at.plus_millis(4 * 3_600_000 + 1_000)), "policy");
     assert_eq!(code(ask(&world, &plan, &[1], |node| node.in_ledger = true)), "repeated");
     assert_eq!(code(ask(&world, &plan, &[1], |node| node.last_hour = 3)), "rate");
     assert_eq!(with(|plan| plan.step = set(Sysctl::MaxMapCount, 262_143)), "policy");

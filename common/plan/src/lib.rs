@@ -12,6 +12,7 @@ mod plan;
 mod policy;
 mod record;
 mod report;
+pub mod rollout;
 pub mod rules_file;
 mod step;
 pub mod wire;
@@ -23,6 +24,7 @@ pub use plan::{CarriedOutBy, Goal, InvalidPlan, MAX_PLAN_BYTES, OnNode, Plan, Pl
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
+pub use rollout::{Rollout, RolloutId};
 pub use step::{
     Action, Carrier, FirewallAllow, FirewallRevoke, Limit, LimitValue, Opening, Place, RulesFile, Service, Step,
     Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb,

@@ -12,7 +12,7 @@ use crate::names::UnitName;
 use crate::step::{Action, FirewallAllow, Limit, LimitValue, Step, Sysctl};
 
 /// The file. A setting that is not known is an error, and with an error nothing is allowed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Raised by the administrator to void every plan made before; never taken back.
@@ -21,6 +21,10 @@ pub struct Policy {
     /// The most plans carried out within an hour.
     #[serde(default = "three")]
     pub plans_per_hour: u32,
+    /// The most seconds from the making of a plan to its expiry. A rolling restart takes long: its last node's approval has to be
+    /// good until its turn comes.
+    #[serde(default = "four_hours")]
+    pub plans_valid_s: u32,
     /// Whose signature counts here.
     #[serde(default)]
     pub approvers: Vec<Approver>,
@@ -31,6 +35,18 @@ pub struct Policy {
 
 fn three() -> u32 {
     3
+}
+
+fn four_hours() -> u32 {
+    4 * 3600
+}
+
+impl Default for Policy {
+    /// What an empty file says.
+    fn default() -> Self {
+        let (plans_per_hour, plans_valid_s) = (three(), four_hours());
+        Self { epoch: 0, plans_per_hour, plans_valid_s, approvers: Vec::new(), allow: Allowed::default() }
+    }
 }
 
 /// A person and a key of theirs. Several keys of one person count once.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Approval;
 use crate::plan::{Goal, PlanId};
+use crate::rollout::RolloutId;
 use crate::step::Action;
 
 /// One plan with all that happened to it. Its exact bytes travel beside it.
@@ -37,6 +38,9 @@ pub struct Record {
     pub link: Option<String>,
     /// The plan that takes this one back, if one was made.
     pub reverted_by: Option<PlanId>,
+    /// The rollout it belongs to, which says when its turn is.
+    #[serde(default)]
+    pub rollout: Option<RolloutId>,
 }
 
 /// One person's approval.

@@ -71,6 +71,14 @@ impl Step {
             Step::FirewallAllow(_) | Step::FirewallRevoke(_) => None,
         }
     }
+
+    /// The unit it restarts, if it does: one that ran before, too.
+    pub fn restarts(&self) -> Option<&UnitName> {
+        match self {
+            Step::Service(Service { unit, verb: Verb::Restart, .. }) => Some(unit),
+            _ => None,
+        }
+    }
 }
 
 /// Who carries out a sort of step.

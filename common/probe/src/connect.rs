@@ -40,7 +40,7 @@ pub(crate) async fn connect(address: SocketAddr, limit: Duration) -> Result<(Tcp
 }
 
 /// The address packets to `address` leave from. Connecting a datagram socket asks the routing table and sends nothing.
-pub(crate) fn source_of(address: SocketAddr) -> Option<IpAddr> {
+pub fn source_of(address: SocketAddr) -> Option<IpAddr> {
     let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(address).ok()?;

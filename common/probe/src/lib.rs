@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common_model::{Endpoint, EvidenceId, Probe, Symptom, Timestamp};
 use futures::future::join_all;
 
+pub use connect::source_of;
 pub use resolve::Resolved;
 
 /// How long each part of a probe may take.

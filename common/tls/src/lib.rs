@@ -8,6 +8,7 @@
 //! | connect to a controller | [`dial::channel`], [`dial::enroll_channel`] |
 //! | accept connections | [`server`] |
 //! | see what a foreign TLS server shows | [`observe`] |
+//! | speak with a foreign TLS server that a given CA vouches for | [`trusted`] |
 
 pub mod ca;
 pub mod credentials;
@@ -18,6 +19,7 @@ pub mod identity;
 pub mod keys;
 pub mod observe;
 pub mod server;
+pub mod trusted;
 
 mod connector;
 

@@ -13,6 +13,7 @@ mod plan;
 mod progress;
 mod render;
 mod report;
+mod rollout;
 mod session;
 mod terminal;
 
@@ -21,8 +22,10 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use cli::{Audit, Cli, Command, Global, Operator, Token};
-use commands::{approve, audit, diagnose, generate, identities, inventory, key, login, plans};
+use cli::{Audit, Cli, Command, Global, Operator, Proposal, RolloutCommand, Token};
+use commands::{
+    approve, audit, diagnose, generate, identities, incidents, inventory, key, login, plans, preflight, rollouts,
+};
 use config::Location;
 pub use exit::{Exit, Failure};
 use output::Output;
@@ -70,6 +73,19 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Timeline { node, since } => with_session(&global, Controller::Any, async |session, progress| {
             inventory::timeline(session, &output, progress, node, since).await
         }),
+        Command::Incidents { all } => with_session(&global, Controller::Remote, async |session, progress| {
+            incidents::list(session, &output, progress, all).await
+        }),
+        Command::Incident { id, because: None, .. } => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                incidents::show(session, &output, progress, id).await
+            })
+        }
+        Command::Incident { id, because: Some(because), anyway, .. } => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                incidents::close(session, &output, progress, id, because, anyway).await
+            })
+        }
         Command::Plans { all } => with_session(&global, Controller::Remote, async |session, progress| {
             plans::list(session, &output, progress, all).await
         }),
@@ -84,15 +100,36 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Approve { id, yes } => {
             // Before anything is asked of anybody: without a key there is nothing to approve with.
             let key = approve::key(&global)?;
-            with_session(&global, Controller::Remote, async |session, progress| {
-                approve::approve(session, &output, progress, &key, &id, yes).await
+            with_session(&global, Controller::Remote, async |session, progress| match &id {
+                Proposal::Plan(id) => approve::approve(session, &output, progress, &key, id, yes).await,
+                Proposal::Rollout(id) => rollouts::approve(session, &output, progress, &key, id, yes).await,
             })
         }
-        Command::Reject { id, because } => with_session(&global, Controller::Remote, async |session, progress| {
-            plans::reject(session, &output, progress, &id, because).await
-        }),
+        Command::Reject { id, because } => {
+            with_session(&global, Controller::Remote, async |session, progress| match &id {
+                Proposal::Plan(id) => plans::reject(session, &output, progress, id, because).await,
+                Proposal::Rollout(id) => rollouts::reject(session, &output, progress, id, because).await,
+            })
+        }
         Command::Revert { id } => with_session(&global, Controller::Remote, async |session, progress| {
             plans::revert(session, &output, progress, &id).await
+        }),
+        Command::Rollouts { all } => with_session(&global, Controller::Remote, async |session, progress| {
+            rollouts::list(session, &output, progress, all).await
+        }),
+        Command::Rollout { id: Some(id), follow, .. } => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                rollouts::show(session, &output, progress, &id, follow).await
+            })
+        }
+        Command::Rollout { command: Some(RolloutCommand::Propose { cluster, because }), .. } => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                rollouts::propose(session, &output, progress, cluster, because).await
+            })
+        }
+        Command::Rollout { .. } => Err(Failure::usage(anyhow::anyhow!("give a rollout's id, or propose CLUSTER"))),
+        Command::Preflight { node } => with_session(&global, Controller::Any, async |session, progress| {
+            preflight::preflight(session, &output, progress, node).await
         }),
         Command::Console => {
             let location = Location::find(global.config.as_deref()).map_err(Failure::usage)?;

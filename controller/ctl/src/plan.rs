@@ -149,6 +149,7 @@ pub(crate) mod tests {
             history: vec![transition(Stage::Proposed, plan.made_at, "controller", None)],
             link: None,
             reverted_by: None,
+            rollout: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod finding;
 mod gaps;
 mod packet;
 mod path;
+mod preflight;
 mod quote;
 mod start;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use controller_correlate::Picture;
 
 pub use case::Case;
 pub use finding::{Blocks, Cause, Finding, Step, Support};
+pub use preflight::preflight;
 pub use wire::Wire;
 
 /// The verdict on a picture, without remedies (`controller-remedy` adds them) and with `elapsed_ms` 0.

@@ -3,8 +3,10 @@
 pub mod actions;
 mod ask;
 mod drop_in;
+pub mod incident;
 pub mod lifecycle;
 pub mod plan;
+pub mod rollout;
 mod shell;
 pub mod step;
 #[cfg(test)]

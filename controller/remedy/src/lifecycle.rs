@@ -50,6 +50,11 @@ pub enum Event {
         /// What was seen.
         because: String,
     },
+    /// It is of no use any more. Changes only what no node has been handed.
+    Withdrawn {
+        /// Why.
+        because: String,
+    },
     /// The actuator's own report.
     Reported(Entry),
     /// How it stands with a plan that the controller carries out itself.
@@ -180,6 +185,8 @@ impl Life {
                 }
                 _ => return Err(Impossible::Stage(stage)),
             },
+            Event::Withdrawn { because } => matches!(stage, Stage::Proposed | Stage::Approved)
+                .then(|| (Stage::Rejected, "controller".to_owned(), Some(because.clone()))),
             Event::Reported(entry) => self.reported(entry),
             Event::Carried(carried) => next.carried(carried),
             Event::Tick { unknown_until } => self.tick(*unknown_until, now),

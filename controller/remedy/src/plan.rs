@@ -1,6 +1,7 @@
 //! From a remedy with a step to the plan an operator can approve. Pure: the time comes in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
@@ -12,17 +13,48 @@ use common_plan::{
     SCHEMA, Step, Why,
 };
 use controller_correlate::{NodePicture, Picture};
+use serde::{Deserialize, Serialize};
 
 use crate::ask::Ask;
 use crate::step;
 
-/// How long a plan can be approved and carried out.
-pub const TTL_MS: i64 = 15 * 60 * 1000;
+/// How long plans are good for, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Terms {
+    /// To be approved and begun.
+    pub valid_seconds: u32,
+    /// To prove itself, once it is live, before it is undone.
+    pub prove_seconds: u32,
+    /// The same where a unit is started, which has to come up first.
+    pub prove_start_seconds: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { valid_seconds: 900, prove_seconds: 60, prove_start_seconds: 300 }
+    }
+}
+
+impl Terms {
+    /// Which of them is out of its bounds, with the bounds.
+    pub fn out_of_bounds(&self) -> Option<(&'static str, u32, RangeInclusive<u32>)> {
+        let all = [
+            ("valid_seconds", self.valid_seconds, 20..=3600),
+            ("prove_seconds", self.prove_seconds, 10..=900),
+            ("prove_start_seconds", self.prove_start_seconds, 10..=900),
+        ];
+        all.into_iter().find(|(_, value, bounds)| !bounds.contains(value))
+    }
+
+    /// For how many milliseconds a plan is good.
+    pub(crate) fn valid_ms(&self) -> i64 {
+        i64::from(self.valid_seconds) * 1000
+    }
+}
+
 /// A node whose clock differs by more would take the plan for expired, or for longer valid than it is.
 const MAX_CLOCK_OFFSET_MS: i64 = 30_000;
-/// Seconds within which a change has to prove itself; an engine that is started first has to come up.
-const WINDOW_S: u32 = 60;
-const WINDOW_WITH_START_S: u32 = 300;
 /// Bytes of one text in a plan, and lines of evidence.
 const MAX_TEXT: usize = 1000;
 const MAX_EVIDENCE: usize = 16;
@@ -44,7 +76,7 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
     for (verdict, change) in std::iter::once((&diagnosis.verdict, diagnosis.change.as_ref())).chain(behind) {
         let ask = Ask::new(verdict, change, picture);
         let Some(node) = ask.node else { continue };
-        let actuated = Actuated::of(node);
+        let actuated = Actuated::of(node, &means.terms);
         for (index, remedy) in diagnosis.remedies.iter().enumerate() {
             let mends = crate::actions::ALL
                 .iter()
@@ -68,7 +100,13 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
 }
 
 /// A plan that takes a verified one back; else how to do it by hand. The node has to be as the first plan left it.
-pub fn inverse(id: &PlanId, plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+pub fn inverse(
+    id: &PlanId,
+    plan: &Plan,
+    node: &NodePicture,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<(Plan, u8), String> {
     let (step, risk, undo) = match &plan.step {
         Step::SysctlSet(set) => {
             let mut step = set.clone();
@@ -84,13 +122,19 @@ pub fn inverse(id: &PlanId, plan: &Plan, node: &NodePicture, now: Timestamp) -> 
         }
         step => return Err(format!("{} is not taken back by a plan; by hand: {}", step.action(), plan.undo)),
     };
-    let actuated = Actuated::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
     let why = Why { sentence: format!("Takes back: {}", plan.why.sentence), evidence: Vec::new() };
     actuated.plan(step, (why, plan.goal.clone()), (&risk, &undo), now)
 }
 
 /// The same opening for a limited time, after which the node shuts it by itself. No file keeps it meanwhile.
-pub fn limited(plan: &Plan, for_s: u32, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+pub fn limited(
+    plan: &Plan,
+    for_s: u32,
+    node: &NodePicture,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<(Plan, u8), String> {
     let Step::FirewallAllow(allow) = &plan.step else {
         return Err(format!("{} is not done for a limited time", plan.step.action()));
     };
@@ -104,18 +148,20 @@ pub fn limited(plan: &Plan, for_s: u32, node: &NodePicture, now: Timestamp) -> R
         "Opens port {} to {} and nobody else. Shut again by the node when the time is over, or earlier: by a reload of the firewall or a boot.",
         step.port, step.source
     );
-    let actuated = Actuated::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
     let (plan, needed) =
         actuated.plan(Step::FirewallAllow(step), (plan.why.clone(), plan.goal.clone()), (&risk, &plan.undo), now)?;
     plan.encode().map_err(|error| error.to_string())?;
     Ok((plan, needed))
 }
 
-/// What the controller has to carry out plans itself.
+/// What the controller's own configuration says of plans.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
     /// How many persons have to approve a sort of step; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
+    /// How long plans are good for.
+    pub terms: Terms,
 }
 
 impl Means {
@@ -133,7 +179,7 @@ impl Means {
             by: CarriedOutBy::Controller {},
             node: node.name.clone(),
             made_at: now,
-            expires_at: now.plus_millis(TTL_MS),
+            expires_at: now.plus_millis(self.terms.valid_ms()),
             step,
             why,
             goal,
@@ -145,21 +191,34 @@ impl Means {
 }
 
 /// What a node that can carry out plans says of itself.
-struct Actuated<'a> {
+pub(crate) struct Actuated<'a> {
     node: &'a NodePicture,
     report: Report,
     policy: Option<Policy>,
+    terms: &'a Terms,
 }
 
 impl<'a> Actuated<'a> {
-    fn of(node: &'a NodePicture) -> Option<Self> {
+    pub(crate) fn of(node: &'a NodePicture, terms: &'a Terms) -> Option<Self> {
         let report = node.one::<Actuator>("").known()?.value.report.clone()?;
         let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
-        Some(Self { node, report, policy })
+        Some(Self { node, report, policy, terms })
     }
 
     fn plan(
         &self,
+        step: Step,
+        reasons: (Why, Goal),
+        texts: (&str, &str),
+        now: Timestamp,
+    ) -> Result<(Plan, u8), String> {
+        self.plan_for(self.terms.valid_ms(), step, reasons, texts, now)
+    }
+
+    /// A plan whose approval is good for this many milliseconds.
+    pub(crate) fn plan_for(
+        &self,
+        ttl_ms: i64,
         step: Step,
         (why, goal): (Why, Goal),
         (risk, undo): (&str, &str),
@@ -180,7 +239,15 @@ impl<'a> Actuated<'a> {
         if persons.len() < usize::from(needed) {
             return Err(format!("{file} wants {needed} to approve it and lists {} approvers", persons.len()));
         }
-        let expires_at = now.plus_millis(TTL_MS);
+        let longest = i64::from(policy.plans_valid_s) * 1000;
+        if ttl_ms > longest {
+            let wanted = ttl_ms / 1000;
+            return Err(format!(
+                "{file} lets an approval be good for {} s, and this needs {wanted}: raise plans_valid_s",
+                longest / 1000
+            ));
+        }
+        let expires_at = now.plus_millis(ttl_ms);
         let expires_boot_ms = u64::try_from(expires_at.millis_since(self.report.booted_at))
             .map_err(|_| format!("the actuator on {name} says that it booted in the future"))?;
         let plan = Plan {
@@ -189,7 +256,10 @@ impl<'a> Actuated<'a> {
                 session: self.report.session.clone(),
                 epoch: policy.epoch,
                 expires_boot_ms,
-                confirm_within_s: if step.starts().is_some() { WINDOW_WITH_START_S } else { WINDOW_S },
+                confirm_within_s: match step.starts() {
+                    Some(_) => self.terms.prove_start_seconds,
+                    None => self.terms.prove_seconds,
+                },
             }),
             node: name.clone(),
             made_at: now,
@@ -238,7 +308,7 @@ fn decisive(diagnosis: &Diagnosis, ask: &Ask<'_>) -> Vec<String> {
 }
 
 /// One printable line that fits into a plan.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let text = printable_line(text);
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {

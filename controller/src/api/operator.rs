@@ -1,12 +1,16 @@
 //! What operators call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common_model::diagnosis::Citation;
+use common_model::preflight::Preflight;
 use common_model::text::printable_line;
 use common_model::{Body, Change, Envelope, NodeName, Timestamp};
 use common_tls::{Identity, OperatorName, Role};
+use controller_correlate::EngineView;
 use controller_correlate::changes::timeline;
+use controller_correlate::target::outside_addresses;
 use proto::v1;
 use proto::v1::operator_server::Operator;
 use serde::Serialize;
@@ -29,6 +33,8 @@ const DEFAULT_CHANGES: usize = 200;
 /// Pieces of evidence shown of a node.
 const CITATIONS: usize = 200;
 const EXCERPT_CHARS: usize = 400;
+/// How long an agent has to read its sources again before its node is judged.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// The service.
 pub(crate) struct OperatorApi(pub(crate) Arc<Core>);
@@ -71,6 +77,17 @@ impl Operator for OperatorApi {
         })
         .await?;
         Ok(Response::new(reply))
+    }
+
+    async fn preflight(&self, request: Request<v1::PreflightRequest>) -> Result<Response<v1::PreflightReply>, Status> {
+        let node = parse_node(&request.into_inner().node)?;
+        if let Some(agent) = self.0.live.agent(&node) {
+            // What it has not read again is judged as it was.
+            agent.refresh(REFRESH).await;
+        }
+        let core = Arc::clone(&self.0);
+        let preflights_json = blocking(move || preflights(&core, &node)?.iter().map(json).collect()).await?;
+        Ok(Response::new(v1::PreflightReply { preflights_json }))
     }
 
     async fn list_changes(
@@ -165,6 +182,20 @@ fn parse_node(text: &str) -> Result<NodeName, Status> {
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Status> {
     serde_json::to_vec(value).map_err(|error| Status::internal(error.to_string()))
+}
+
+/// Would the engines of a node start, and be reached from here, if they were restarted now?
+fn preflights(core: &Core, node: &NodeName) -> Result<Vec<Preflight>, Status> {
+    if !core.known_nodes()?.contains(node) {
+        return Err(Status::not_found(format!("there is no node {node}: `dialtone nodes` lists them")));
+    }
+    let picture = core.picture(node)?;
+    let engines = EngineView::all(&picture).unwrap_or_default();
+    if engines.is_empty() {
+        return Err(Status::failed_precondition(format!("no engine is known on {node}")));
+    }
+    let source = outside_addresses(&picture).first().and_then(|address| common_probe::source_of((*address, 9).into()));
+    Ok(engines.iter().map(|engine| controller_diagnose::preflight(&picture, engine, source, now())).collect())
 }
 
 fn summary(core: &Core, node: &NodeName) -> Result<Vec<u8>, Status> {

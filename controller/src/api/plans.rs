@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common_model::NodeName;
 use common_plan::{Approval, Carrier, PlanId, Stage};
-use common_tls::{Identity, OperatorName};
+use common_tls::OperatorName;
 use controller_remedy::lifecycle::{Event, word};
 use proto::v1;
 use proto::v1::plans_server::Plans;
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use crate::access::unusable;
-use crate::api::peer_of;
+use crate::api::{operator_of, peer_of};
 use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::dispatch::dispatch;
@@ -29,8 +29,13 @@ impl Plans for PlansApi {
     type ReadAuditStream = ReceiverStream<Result<v1::AuditLine, Status>>;
 
     async fn list(&self, request: Request<v1::ListPlansRequest>) -> Result<Response<v1::ListPlansReply>, Status> {
-        let (core, ended) = (Arc::clone(&self.0), request.into_inner().ended);
-        let plans = blocking(move || if ended { core.plans.all() } else { core.plans.open() }).await?;
+        let (core, v1::ListPlansRequest { ended, prefix }) = (Arc::clone(&self.0), request.into_inner());
+        let plans = blocking(move || match (prefix.as_str(), ended) {
+            ("", true) => core.plans.all(),
+            ("", false) => core.plans.open(),
+            (prefix, _) => core.plans.beginning_with(prefix),
+        })
+        .await?;
         let records = plans.iter().map(record_json).collect::<Result<_, Status>>()?;
         Ok(Response::new(v1::ListPlansReply { records_json: records }))
     }
@@ -185,7 +190,7 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
     let node: &NodeName = &plan.node;
-    let inverse = controller_remedy::plan::inverse(id, &plan, &core.present(node)?, now());
+    let inverse = controller_remedy::plan::inverse(id, &plan, &core.present(node)?, &core.config.plans, now());
     let (inverse, needed) = inverse.map_err(Status::failed_precondition)?;
     let title = format!("Take back: {}", kept.life.record.title);
     let by = core.plans.propose(&inverse, needed, &title, Some(operator), now())?;
@@ -205,19 +210,12 @@ fn propose_limited(core: &Core, id: &PlanId, for_s: u32, operator: &str) -> Resu
         )));
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
-    let limited = controller_remedy::plan::limited(&plan, for_s, &core.present(&plan.node)?, now());
+    let limited = controller_remedy::plan::limited(&plan, for_s, &core.present(&plan.node)?, &core.config.plans, now());
     let (limited, needed) = limited.map_err(Status::failed_precondition)?;
     let title = format!("{}, for a limited time", kept.life.record.title);
     let new = core.plans.propose(&limited, needed, &title, Some(operator), now())?;
     let new = new.ok_or_else(|| Status::internal("the plan for a limited time cannot be written"))?;
     Ok(core.plans.get(&new)?)
-}
-
-fn operator_of<T>(request: &Request<T>) -> Result<OperatorName, Status> {
-    match peer_of(request)?.peer.identity {
-        Identity::Operator { name, .. } => Ok(name.clone()),
-        Identity::Node(_) => Err(Status::permission_denied("nodes approve nothing")),
-    }
 }
 
 fn parse(id: &str) -> Result<PlanId, Status> {
@@ -228,6 +226,6 @@ fn record_json(kept: &Kept) -> Result<Vec<u8>, Status> {
     serde_json::to_vec(&kept.life.record).map_err(|error| Status::internal(error.to_string()))
 }
 
-fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
+pub(super) fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
     Ok(v1::PlanReply { plan: kept.bytes.as_slice().to_vec(), record_json: record_json(kept)? })
 }

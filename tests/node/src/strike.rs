@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common_plan::PlanBytes;
-use common_plan::wire::{Reply, Request};
+use common_plan::wire::{Doubt, Reply, Request};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Host, is_stopped, until};
@@ -56,7 +56,7 @@ pub fn strike(host: &Host, plan: &PlanBytes, when: When, victim: Victim, then: T
             let Some(Reply::Applied { nonce, .. }) = host.ask(&host.act(plan)) else { return };
             host.ask(&match then {
                 Then::Confirm => Request::Confirm { plan: plan.id(), nonce },
-                Then::Revert => Request::Revert { plan: plan.id() },
+                Then::Revert => Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen },
             });
         });
         let mut stopped = false;

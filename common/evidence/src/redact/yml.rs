@@ -1,7 +1,7 @@
 //! Secrets in the engines' yml, line for line: a value stays only where its key is known to hold none.
 
 use super::{HIDDEN, keys, text};
-use crate::yml::{Flow, balanced, quoted, read_flow, split_key};
+use common_yml::{Flow, balanced, quoted, read_flow, split_key};
 
 /// Replaces every value whose key is not known to be public, wherever it goes on; keys, structure and line numbers stay.
 pub fn yml(input: &str) -> String {

@@ -2,14 +2,14 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use common_plan::{ApprovalKey, Carrier, PlanId, Record, Stage};
+use common_plan::{ApprovalKey, Carrier, Record, Stage};
 use proto::v1;
 use rustix::termios::{QueueSelector, tcflush};
 
 use super::key::no_key;
-use super::plans::{get, untrue};
+use super::plans::{get, named, untrue};
 use crate::approval_key;
-use crate::cli::Global;
+use crate::cli::{Global, PlanRef};
 use crate::config::Location;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -32,9 +32,10 @@ pub(crate) async fn approve(
     output: &Output,
     progress: &Progress,
     key: &ApprovalKey,
-    id: &PlanId,
+    id: &PlanRef,
     yes: bool,
 ) -> Result<Exit, Failure> {
+    let id = &named(session, id).await?;
     let terminal = output.terminal_of_stderr();
     let fetched = get(session, id).await?;
     let mine = key.public().map_err(Failure::controller)?;
@@ -49,7 +50,8 @@ pub(crate) async fn approve(
     }
     progress.print(&render::plan::page(&fetched, &terminal, Detail::Usual).to_text());
     if !yes {
-        match ask(&fetched, &terminal).await? {
+        let details = render::plan::page(&fetched, &terminal, Detail::Everything).to_text();
+        match ask("Approve this plan with your key?".to_owned(), details).await? {
             Answer::Yes => {}
             Answer::No => {
                 progress.print("not approved; nothing was sent. dialtone reject says no for everybody.\n");
@@ -132,7 +134,7 @@ fn waiting_for(record: &Record) -> &'static str {
     match record.stage {
         Stage::Approved | Stage::Dispatched if by_controller => "the controller carries it out",
         Stage::Proposed => "waiting for approval",
-        Stage::Approved => "waiting for the node to take it",
+        Stage::Approved => "waiting for whoever carries it out; a node's agent has to be connected",
         Stage::Dispatched => "the node carries it out",
         Stage::Applied => "live; waiting until it is seen from outside to work",
         Stage::Verified | Stage::Rejected | Stage::Refused => "",
@@ -150,23 +152,22 @@ fn over(fetched: &Fetched, terminal: &Terminal) -> Failure {
 
 /// What the reader of a plan said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     Yes,
     No,
 }
 
 /// Asks until there is an answer. Only a written yes is one; the end of input is a no.
-async fn ask(fetched: &Fetched, terminal: &Terminal) -> Result<Answer, Failure> {
+pub(super) async fn ask(question: String, details: String) -> Result<Answer, Failure> {
     if !io::stdin().is_terminal() {
         let error = anyhow::anyhow!("standard input is no terminal to ask on; nothing was sent");
         return Err(Failure::usage(error).with_hint("with --yes nobody is asked"));
     }
-    let details = render::plan::page(fetched, terminal, Detail::Everything).to_text();
     let (done, answered) = tokio::sync::oneshot::channel();
     // A thread of its own: reading cannot be called off, and must not keep the program from ending.
     std::thread::spawn(move || {
         // Nobody listens any more where the program was told to stop.
-        done.send(converse(&mut question, &mut || write!(io::stderr(), "\n{details}"))).ok();
+        done.send(converse(&mut || put(&question), &mut || write!(io::stderr(), "\n{details}"))).ok();
     });
     let answer = answered.await.map_err(Failure::controller)?;
     answer.map_err(|error| Failure::usage(anyhow::Error::new(error).context("cannot read the answer")))
@@ -174,11 +175,11 @@ async fn ask(fetched: &Fetched, terminal: &Terminal) -> Result<Answer, Failure> 
 
 /// One answer from the terminal; none at its end. What was typed before the question was there is thrown away: it answers
 /// something else.
-fn question() -> io::Result<Option<String>> {
+fn put(question: &str) -> io::Result<Option<String>> {
     let stdin = io::stdin();
     tcflush(&stdin, QueueSelector::IFlush)?;
     let mut out = io::stderr();
-    write!(out, "\nApprove this plan with your key? y = yes, n = no, d = details: ")?;
+    write!(out, "\n{question} y = yes, n = no, d = details: ")?;
     out.flush()?;
     let mut line = String::new();
     if stdin.read_line(&mut line)? == 0 {

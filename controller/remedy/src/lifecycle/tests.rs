@@ -22,6 +22,7 @@ fn life(needed: u8) -> Life {
         history: Vec::new(),
         link: None,
         reverted_by: None,
+        rollout: None,
     })
 }
 

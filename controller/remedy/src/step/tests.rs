@@ -11,7 +11,7 @@ use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
 use controller_correlate::{NodePicture, Picture};
 use serde_json::json;
 
-use crate::plan::{self, Means, Proposal, TTL_MS};
+use crate::plan::{self, Means, Proposal, Terms};
 use crate::with_remedies;
 
 const POLICY: &str = "
@@ -77,8 +77,8 @@ fn the_kernel_setting_is_raised_where_it_wins_and_the_engine_started() {
     let file = SysctlFile { name: Some("90-es.conf".parse().unwrap()), from: Some("65530".to_owned()) };
     assert_eq!(*persist, Some(file));
     assert_eq!(start.as_ref().unwrap().as_str(), "elasticsearch.service");
-    assert_eq!((plan.on_node().unwrap().epoch, plan.expires_at), (7, AT.plus_millis(TTL_MS)));
-    assert_eq!(plan.on_node().unwrap().expires_boot_ms, u64::try_from(3_600_000 + TTL_MS).unwrap());
+    assert_eq!((plan.on_node().unwrap().epoch, plan.expires_at), (7, AT.plus_millis(900_000)));
+    assert_eq!(plan.on_node().unwrap().expires_boot_ms, u64::try_from(3_600_000 + 900_000).unwrap());
     assert_eq!(plan.goal.cause.as_str(), "bootstrap-check");
     assert!(plan.why.evidence.iter().any(|line| line.contains("65530")), "{:?}", plan.why);
 }
@@ -160,7 +160,7 @@ fn a_node_whose_clock_is_off_gets_no_plan() {
 }
 
 fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
-    plan::inverse(&plan.encode().unwrap().id(), plan, node, now)
+    plan::inverse(&plan.encode().unwrap().id(), plan, node, &Terms::default(), now)
 }
 
 #[test]
@@ -182,13 +182,17 @@ fn what_was_opened_is_closed_again_by_its_plan_and_nothing_else() {
 fn an_opening_can_be_asked_for_a_limited_time_and_nothing_else_can() {
     let plan = planned(Node::new().nft(dropping()), Symptom::Timeout);
     let node = carrying(Node::new(), POLICY).build();
-    let (limited, _) = plan::limited(&plan, 7200, &node, AT).unwrap();
+    let (limited, _) = plan::limited(&plan, 7200, &node, &Terms::default(), AT).unwrap();
     let Step::FirewallAllow(FirewallAllow { source, for_s, .. }) = &limited.step else { panic!("{limited:?}") };
     assert_eq!((source.to_string().as_str(), *for_s), ("10.0.0.0/24", Some(7200)));
     assert!(limited.risk.contains("Shut again by the node when the time is over"), "{}", limited.risk);
-    assert!(plan::limited(&plan, 1, &node, AT).is_err());
+    assert!(plan::limited(&plan, 1, &node, &Terms::default(), AT).is_err());
     let start = planned(Node::new().stopped(STARTED), Symptom::Refused);
-    assert!(plan::limited(&start, 7200, &node, AT).unwrap_err().contains("service is not done for a limited time"));
+    assert!(
+        plan::limited(&start, 7200, &node, &Terms::default(), AT)
+            .unwrap_err()
+            .contains("service is not done for a limited time")
+    );
 }
 
 /// An opening that a file keeps says so, and one that none keeps, too.

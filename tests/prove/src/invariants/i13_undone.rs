@@ -39,7 +39,7 @@ fn undone(trial: &mut Trial<'_>) {
     let confirms = !matches!(death, Death::Actuator) && trial.rng.bool();
     let mut scene = Scene::new(change, 10, |_| {});
     let mut actuator = scene.host.serve(None);
-    let Some(Reply::Applied { nonce, left_ms }) = scene.act() else { panic!("not applied") };
+    let Some(Reply::Applied { nonce, left_ms, .. }) = scene.act() else { panic!("not applied") };
     let deadline = clock::boot_ms() + left_ms;
     std::thread::scope(|scope| {
         if confirms {

@@ -7,8 +7,8 @@ use common_model::Class;
 use serde::{Deserialize, Serialize};
 
 use crate::source::{Collector, FileRead, Source, Trigger};
-use crate::yml::{self, Entry, Fault, Value};
 use crate::{Evidence, Parsed, parse_json, redact};
+use common_yml::{self as yml, Entry, Fault, Value};
 
 /// What an agent reads and sends; the subject is the file's path.
 pub static COLLECTOR: Collector = Collector {

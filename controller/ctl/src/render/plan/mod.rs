@@ -6,7 +6,7 @@ mod list;
 mod tests;
 
 use common_model::text::printable_line;
-use common_plan::{Action, Carrier, Plan, Record, Stage, Transition};
+use common_plan::{Action, Carrier, Plan, Record, Stage, Step, Transition};
 
 pub(crate) use effect::headline;
 pub(crate) use list::{list, row};
@@ -127,6 +127,20 @@ fn sign(stage: Stage) -> (&'static str, Style) {
     }
 }
 
+/// What a step does, a line each with its style and how far its further lines hang.
+pub(crate) fn does(step: &Step) -> Vec<(String, Style, usize)> {
+    effect(step).into_iter().map(shown).collect()
+}
+
+fn shown(line: Line) -> (String, Style, usize) {
+    match line {
+        Line::Command(text) => (text, Style::Command, 2),
+        Line::Remark(text) => (format!("  {text}"), Style::Dim, 4),
+        Line::Added(text) => (format!("  +{text}"), Style::Added, 4),
+        Line::Removed(text) => (format!("  -{text}"), Style::Removed, 4),
+    }
+}
+
 struct Sections<'a> {
     page: Page,
     fetched: &'a Fetched,
@@ -159,14 +173,9 @@ impl Sections<'_> {
     fn does(&mut self) {
         for (n, line) in effect(&self.plan().step).into_iter().enumerate() {
             let label = self.page.span(&format!("{:MARGIN$}", if n == 0 { "DOES" } else { "" }), Style::Strong);
-            let (text, style, hang) = match line {
-                Line::Command(text) => (text, Style::Command, MARGIN + 2),
-                Line::Remark(text) => (format!("  {text}"), Style::Dim, MARGIN + 4),
-                Line::Added(text) => (format!("  +{text}"), Style::Added, MARGIN + 4),
-                Line::Removed(text) => (format!("  -{text}"), Style::Removed, MARGIN + 4),
-            };
+            let (text, style, hang) = shown(line);
             let text = self.page.span(&text, style);
-            self.page.flow(hang, &[label, text]);
+            self.page.flow(MARGIN + hang, &[label, text]);
         }
     }
 
@@ -241,6 +250,10 @@ impl Sections<'_> {
         }
         for step in &history {
             transition(&mut self.page, 2, action, step, self.terminal);
+        }
+        if self.record().stage == Stage::Approved && self.plan().on_node().is_some() {
+            let waits = format!("  {} takes it once its agent is connected, unless it expires first", self.plan().node);
+            self.entry("", &waits, Style::Warning);
         }
         if let Some(link) = self.record().link.clone() {
             self.entry("", &format!("  {}", printable_line(&link)), Style::Strong);

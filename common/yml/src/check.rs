@@ -6,25 +6,25 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use serde_yaml::Value as Yaml;
 
-use super::scan::{Scan, scan};
-use super::{Entry, Fault, Value, lines};
+use crate::scan::{Scan, scan};
+use crate::{Entry, Fault, Value, lines};
 
 /// Deeper nesting of brackets is not checked: no settings need it, and checking takes quadratic time.
 const MAX_BRACKETS: usize = 100;
 
 /// The file as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Checked {
+pub struct Checked {
     /// Its settings in file order.
-    pub(crate) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
     /// Why the engines refuse it.
-    pub(crate) fault: Option<Fault>,
+    pub fault: Option<Fault>,
     /// What could not be decided.
-    pub(crate) problems: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 /// Reads the settings and decides whether the file would load.
-pub(crate) fn check(text: &str) -> Checked {
+pub fn check(text: &str) -> Checked {
     // Further byte order marks are letters to the loader, but not to libyaml.
     let text = &text.strip_prefix('\u{feff}').unwrap_or(text).replace('\u{feff}', "\u{200b}");
     let mut scan = scan(text);
@@ -123,7 +123,7 @@ fn lone_star(text: &str, number: usize) -> Option<Fault> {
         let (before, after) = line.split_at(*at);
         before.ends_with([' ', '[', ',', '{']) && after.get(1..).is_some_and(ends)
     })?;
-    let key = super::scalar::key(line.trim_start()).map(|(key, _)| key);
+    let key = crate::scalar::key(line.trim_start()).map(|(key, _)| key);
     let message = "a * that stands for itself needs quotes".to_owned();
     Some(Fault { line: number, column: Some(at + 1), key, message })
 }
@@ -228,7 +228,7 @@ fn same_text(scanned: &str, real: &str) -> bool {
     let typed = |text: &str| matches!(serde_yaml::from_str(text), Ok(Yaml::Number(_) | Yaml::Bool(_)));
     scanned == real
         || scanned.contains("${")
-        || super::scalar::boolean(real) == Some(scanned)
+        || crate::scalar::boolean(real) == Some(scanned)
         || (typed(real) && typed(scanned))
 }
 
@@ -275,7 +275,7 @@ fn nests_deeply(text: &str) -> bool {
 
 /// Line of the `n`th line, from 1, that holds more than a comment.
 fn text_line(text: &str, n: usize) -> Option<usize> {
-    lines(text).zip(1..).filter(|(line, _)| !super::scalar::is_blank(line)).nth(n - 1).map(|(_, number)| number)
+    lines(text).zip(1..).filter(|(line, _)| !crate::scalar::is_blank(line)).nth(n - 1).map(|(_, number)| number)
 }
 
 /// Line of the marker that begins the second document.

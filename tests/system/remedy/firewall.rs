@@ -1,19 +1,29 @@
 //! Letting the client in by an approved plan, in whatever owns the firewall: it lasts past a reload, ends with its inverse, and
 //! goes where it takes effect.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use system_tests::lab::{Engine, persistent, until};
 
+use super::{Trusting, dialtone, json, proposed, stage};
 use crate::fleet::{Seen, fleet};
-use crate::trusting::{Trusting, dialtone, json, stage, verified};
 
 const OPEN: &str = "{firewall-allow: {ports: [9200], sources: [10.77.0.0/24]}}";
 
+/// Approves a plan and sees it proven; prints how long that took.
+#[allow(clippy::print_stdout, reason = "a figure for people")]
+fn verified(plan: &str, what: &str) {
+    let begun = Instant::now();
+    let approved = dialtone(&["approve", plan, "--yes"]);
+    println!("{what}: {:.1} s from approval to proven", begun.elapsed().as_secs_f64());
+    assert_eq!(approved.code, Some(0), "{approved:?}");
+    assert_eq!(stage(plan), "verified");
+}
+
 /// Waits for the plan that lets the client in, has it carried out, and sees the engine answer.
 fn opened(trusting: &Trusting, owner: &str) -> (Seen, String) {
-    let (seen, plan) = trusting.planned("host-firewall", "firewall-allow");
+    let (seen, plan) = proposed(fleet(), &trusting.node, "host-firewall", "firewall-allow");
     assert_eq!(seen.detail()["owner"], owner, "{:#}", seen.json);
     verified(&plan, owner);
     fleet().diagnose_until(&trusting.node.endpoint(), "healthy");
@@ -125,11 +135,32 @@ fn iptables_is_opened_before_the_rule_that_drops_and_keeps_it_in_its_file() {
 }
 
 #[test]
+fn what_is_opened_for_a_limited_time_is_shut_again_by_the_node_alone() {
+    let trusting = Trusting::new(Engine::OpenSearch, OPEN);
+    let node = &trusting.node;
+    node.sudo(&["ufw", "--force", "enable"]);
+    let plan = trusting.plan("host-firewall", "firewall-allow");
+    let limited: Value = json(&dialtone(&["plan", &plan, "--for", "30s", "-o", "json"]));
+    let limited = limited["record"]["id"].as_str().unwrap_or_else(|| panic!("{limited:#}"));
+    verified(limited, "ufw, for a limited time");
+    fleet().diagnose_until(&node.endpoint(), "healthy");
+    // Killed, it comes back and does it all the same.
+    let guard = format!("dialtone-guard@{limited}.service");
+    node.check(&["systemctl", "stop", "dialtone-actuator.service"]).unwrap();
+    node.check(&["systemctl", "kill", "--signal", "KILL", &guard]).unwrap();
+    let shut = || Ok((!node.check(&["iptables", "-S"])?.contains("dialtone")).then_some(()));
+    until("its time is over", Duration::from_secs(60), shut).unwrap();
+    fleet().diagnose_until(&node.endpoint(), "host-firewall");
+    assert!(!node.check(&["ufw", "status"]).unwrap().contains("9200"));
+    node.check(&["ufw", "--force", "reset"]).unwrap();
+}
+
+#[test]
 fn a_rule_that_moved_after_the_plan_was_made_refuses_it() {
     let trusting = Trusting::new(Engine::OpenSearch, OPEN);
     let node = &trusting.node;
     node.sudo(&["iptables", "-A", "INPUT", "-p", "tcp", "--dport", "9200", "-j", "DROP"]);
-    let (_, plan) = trusting.planned("host-firewall", "firewall-allow");
+    let (_, plan) = proposed(fleet(), &trusting.node, "host-firewall", "firewall-allow");
     node.sudo(&["iptables", "-I", "INPUT", "1", "-i", "lo", "-j", "ACCEPT"]);
     let refused = dialtone(&["approve", &plan, "--yes"]);
     assert_ne!(refused.code, Some(0), "{refused:?}");
@@ -160,7 +191,7 @@ fn a_power_cut_before_it_was_made_to_last_leads_back() {
         node.check(&["sh", "-c", begin]).unwrap();
         node.write(STOP, STOPPING).unwrap();
         node.check(&["sh", "-c", "systemctl daemon-reload; systemctl stop dialtone-actuator.service"]).unwrap();
-        let (_, plan) = trusting.planned("host-firewall", "firewall-allow");
+        let plan = trusting.plan("host-firewall", "firewall-allow");
         let state = || -> anyhow::Result<String> {
             let report: Value = serde_json::from_str(&node.read("/var/lib/dialtone-actuator/report.json")?)?;
             let entries = report["entries"].as_array().cloned().unwrap_or_default();

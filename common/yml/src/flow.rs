@@ -1,13 +1,13 @@
 //! Flow style: `[a, b]` and `{a: b}`.
 
-use super::scalar;
+use crate::scalar;
 
 /// Nesting that is followed; deeper is taken as text.
 const MAX_DEPTH: usize = 32;
 
 /// A value in flow style.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Flow {
+pub enum Flow {
     /// Nothing.
     Null,
     /// One value.
@@ -19,7 +19,7 @@ pub(crate) enum Flow {
 }
 
 /// Whether `text`, which begins with a bracket, closes it; then the rest after it.
-pub(crate) fn balanced(text: &str) -> Option<&str> {
+pub fn balanced(text: &str) -> Option<&str> {
     let mut depth = 0usize;
     let mut at = 0;
     let mut fresh = true;
@@ -51,7 +51,7 @@ pub(crate) fn balanced(text: &str) -> Option<&str> {
 }
 
 /// True when a tab stands before a token; inside and behind a plain value it may.
-pub(super) fn has_stray_tab(text: &str) -> bool {
+pub(crate) fn has_stray_tab(text: &str) -> bool {
     let mut at = 0;
     let mut in_plain = false;
     while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
@@ -73,7 +73,7 @@ pub(super) fn has_stray_tab(text: &str) -> bool {
 }
 
 /// Reads a balanced flow value.
-pub(crate) fn read(text: &str) -> Flow {
+pub fn read(text: &str) -> Flow {
     let mut reader = Reader { rest: text };
     reader.value(0)
 }

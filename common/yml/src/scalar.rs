@@ -1,13 +1,15 @@
 //! Single values: quoted, plain, and where a key ends.
 
 /// Text between quotes, and the rest of the line after the closing one.
-pub(crate) struct Quoted<'a> {
-    pub(crate) text: String,
-    pub(crate) rest: &'a str,
+pub struct Quoted<'a> {
+    /// What stands between the quotes, escapes resolved.
+    pub text: String,
+    /// What follows the closing quote.
+    pub rest: &'a str,
 }
 
 /// Reads a quoted scalar that begins `text`; none when it is not closed in it.
-pub(crate) fn quoted(text: &str) -> Option<Quoted<'_>> {
+pub fn quoted(text: &str) -> Option<Quoted<'_>> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let mut out = String::new();
     let mut chars = text.char_indices().skip(1).peekable();
@@ -32,7 +34,7 @@ pub(crate) fn quoted(text: &str) -> Option<Quoted<'_>> {
 }
 
 /// A plain scalar without its comment and surrounding white space.
-pub(super) fn plain(text: &str) -> &str {
+pub(crate) fn plain(text: &str) -> &str {
     let mut end = text.len();
     let mut blank = true;
     for (at, c) in text.char_indices() {
@@ -46,13 +48,13 @@ pub(super) fn plain(text: &str) -> &str {
 }
 
 /// True when nothing but white space and a comment is left.
-pub(super) fn is_blank(text: &str) -> bool {
+pub(crate) fn is_blank(text: &str) -> bool {
     let trimmed = text.trim_start_matches([' ', '\t']);
     trimmed.is_empty() || trimmed.starts_with('#')
 }
 
 /// Splits `key: value`; the value keeps its leading white space. None when the line has no key.
-pub(crate) fn key(text: &str) -> Option<(String, &str)> {
+pub fn key(text: &str) -> Option<(String, &str)> {
     if text.starts_with(['"', '\'']) {
         let read = quoted(text)?;
         let after = read.rest.trim_start_matches([' ', '\t']).strip_prefix(':')?;
@@ -83,12 +85,12 @@ fn ends_key(after: &str) -> bool {
 }
 
 /// The spellings of nothing.
-pub(super) fn is_null(plain: &str) -> bool {
+pub(crate) fn is_null(plain: &str) -> bool {
     matches!(plain, "" | "~" | "null" | "Null" | "NULL")
 }
 
 /// The words the loader reads as a boolean, as it then gives them.
-pub(super) fn boolean(plain: &str) -> Option<&'static str> {
+pub(crate) fn boolean(plain: &str) -> Option<&'static str> {
     match plain {
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some("true"),
         "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some("false"),
@@ -97,7 +99,7 @@ pub(super) fn boolean(plain: &str) -> Option<&'static str> {
 }
 
 /// True for a double-quoted scalar with `\/` in it, an escape of newer YAML than the loader's.
-pub(super) fn escapes_slash(text: &str) -> bool {
+pub(crate) fn escapes_slash(text: &str) -> bool {
     let mut escaped = false;
     text.starts_with('"')
         && text.chars().any(|c| {

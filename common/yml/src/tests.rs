@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Value, check};
+use crate::{Value, check};
 
 #[derive(Deserialize)]
 struct Case {
@@ -16,7 +16,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    include_str!("../../tests/data/loader.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    include_str!("../tests/data/loader.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]

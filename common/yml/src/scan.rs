@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::flow::{self, Flow};
-use super::{Entry, Fault, Value, lines, scalar};
+use crate::flow::{self, Flow};
+use crate::{Entry, Fault, Value, lines, scalar};
 
 /// A bracket or quote that is not closed within these is not followed further; reading it takes quadratic time.
 const MAX_OPEN_LINES: usize = 200;
@@ -66,7 +66,7 @@ impl Slot {
 }
 
 /// Reads all lines.
-pub(super) fn scan(text: &str) -> Scan {
+pub(crate) fn scan(text: &str) -> Scan {
     let root = Frame { indent: None, prefix: String::new(), entry: None, seen: BTreeMap::new() };
     let mut scanner = Scanner { out: Scan::default(), frames: vec![root], pending: None, plain: None, line: 0 };
     for line in lines(text) {

@@ -1,0 +1,159 @@
+//! From a cluster's nodes to a rollout: the order, and a plan for each node.
+
+use std::cmp::Reverse;
+
+use common_model::probe::Product;
+use common_model::{NodeName, Timestamp};
+use common_plan::rollout::{Calls, MAX_NODES, Moment, Order, Phase, ROLLOUT_SCHEMA, Rollout, RolloutStage, Turn};
+use common_plan::{Goal, Label, Plan, RolloutId, Service, Step, UnitName, Verb, Why};
+use controller_correlate::{EngineView, NodePicture};
+
+use crate::plan::{Actuated, Terms, line};
+
+/// How much longer an approval has to be good for each node before its own: start, rejoin and recovery of an engine that is slow.
+const PER_NODE_MS: i64 = 15 * 60_000;
+/// The verdict that a restarted engine must not give.
+const CAUSE: &str = "not-running";
+
+/// A node of the cluster, with one of its engines.
+pub struct Member<'a> {
+    /// What is known of the node.
+    pub node: &'a NodePicture,
+    /// Its engine.
+    pub engine: &'a EngineView,
+    /// Where it answers HTTP.
+    pub endpoint: String,
+    /// Whether the cluster has elected it.
+    pub elected: bool,
+}
+
+/// A rollout nobody has approved yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposed {
+    /// What it consists of; its bytes give the id.
+    pub order: Order,
+    /// The same.
+    pub bytes: Vec<u8>,
+    /// How it stands.
+    pub rollout: Rollout,
+    /// The plans in order, each with how many persons its node wants to approve it, and its title.
+    pub plans: Vec<(Plan, u8, String)>,
+}
+
+/// What is asked of a cluster whose oldest engine is this one.
+pub(crate) fn calls(product: Product, version: Option<(u32, u32)>) -> Calls {
+    match (product, version) {
+        // OpenSearch 1 is Elasticsearch 7.10 by this; 7.6 made a plain flush do the same, and 8.0 took the other away.
+        (Product::Opensearch, Some((..=1, _))) => Calls::SyncedFlush,
+        (Product::Elasticsearch, Some((major, minor))) if (major, minor) < (7, 6) => Calls::SyncedFlush,
+        _ => Calls::Flush,
+    }
+}
+
+/// A rolling restart of these nodes: in order of name, the elected one last, so that there is one election and not many. The
+/// error says what is in the way.
+pub fn propose(
+    cluster: &str,
+    mut members: Vec<Member<'_>>,
+    asked: bool,
+    remarks: Vec<String>,
+    why: &str,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Proposed, String> {
+    if members.is_empty() || members.len() > MAX_NODES {
+        return Err(format!(
+            "{cluster} has {} nodes that are known here; a rollout has 1 to {MAX_NODES}",
+            members.len()
+        ));
+    }
+    members.sort_by_key(|member| (member.elected, member.node.name.clone()));
+    let oldest = members
+        .iter()
+        .min_by_key(|member| version(member.engine).map_or(Reverse(None), |version| Reverse(Some(Reverse(version)))));
+    let calls = match (asked, oldest) {
+        (true, Some(member)) => calls(member.engine.product(), version(member.engine)),
+        _ => Calls::Nothing,
+    };
+    let count = i64::try_from(members.len()).unwrap_or(1);
+    let ttl_ms = terms.valid_ms() + (count - 1) * PER_NODE_MS;
+    let mut plans = Vec::new();
+    for member in &members {
+        plans.push(restart(member, cluster, (terms, ttl_ms), why, now)?);
+    }
+    let ids = plans.iter().map(|(plan, ..)| plan.encode().map(|bytes| bytes.id()).map_err(|error| error.to_string()));
+    let order = Order {
+        schema: ROLLOUT_SCHEMA.to_owned(),
+        cluster: cluster.to_owned(),
+        made_at: now,
+        why: line(why),
+        calls,
+        plans: ids.collect::<Result<_, _>>()?,
+        remarks: remarks.iter().map(|remark| line(remark)).collect(),
+    };
+    let bytes = order.encode().map_err(|error| error.to_string())?;
+    let turns = plans.iter().zip(&order.plans).map(|((plan, ..), id)| Turn {
+        node: plan.node.clone(),
+        plan: id.clone(),
+        phase: Phase::Waits,
+        since: now,
+        said: None,
+        before: None,
+        run_before: None,
+    });
+    let proposed = Moment { at: now, who: "controller".to_owned(), node: None, what: "proposed".to_owned() };
+    let rollout = Rollout {
+        id: RolloutId::of(&bytes),
+        cluster: cluster.to_owned(),
+        made_at: now,
+        expires_at: now.plus_millis(ttl_ms),
+        stage: RolloutStage::Proposed,
+        turns: turns.collect(),
+        held: false,
+        stop: None,
+        history: vec![proposed],
+    };
+    Ok(Proposed { order, bytes, rollout, plans })
+}
+
+/// Major and minor.
+fn version(engine: &EngineView) -> Option<(u32, u32)> {
+    let mut parts = engine.engine.version.as_deref()?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn restart(
+    member: &Member<'_>,
+    cluster: &str,
+    (terms, ttl_ms): (&Terms, i64),
+    why: &str,
+    now: Timestamp,
+) -> Result<(Plan, u8, String), String> {
+    let node: &NodeName = &member.node.name;
+    let carrier = Actuated::of(member.node, terms).ok_or_else(|| {
+        format!("{node} carries out no plans: on it, systemctl enable --now dialtone-actuator.socket")
+    })?;
+    let unit: UnitName = member
+        .engine
+        .unit_name()
+        .and_then(|unit| unit.parse().ok())
+        .ok_or_else(|| format!("the engine on {node} has no systemd unit that a plan could name"))?;
+    let state = member.engine.unit.known().map(|unit| unit.value.active_state.clone());
+    let from: Label = match state.as_deref() {
+        Some("active") => "active".parse().map_err(|error| format!("{error}"))?,
+        Some(state) => return Err(format!("{unit} on {node} is {state}, not active: dialtone diagnose {node}")),
+        None => return Err(format!("it is not known whether {unit} runs on {node}")),
+    };
+    let sentence = format!("{} (rolling restart of {cluster})", why.trim_end_matches('.'));
+    let why = Why { sentence: line(&sentence), evidence: Vec::new() };
+    let cause = CAUSE.parse().map_err(|error| format!("{error}"))?;
+    let goal = Goal { endpoint: member.endpoint.clone(), cause };
+    let texts = (
+        "Clients of this node lose their connections until it is up again; a restart that fails leaves it down.",
+        "A restart cannot be taken back.",
+    );
+    let title = format!("Restart {unit} on {node}");
+    let step = Step::Service(Service { unit, verb: Verb::Restart, from });
+    let (plan, needed) = carrier.plan_for(ttl_ms, step, (why, goal), texts, now)?;
+    Ok((plan, needed, title))
+}
