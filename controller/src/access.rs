@@ -45,6 +45,7 @@ pub const TABLE: &[(&str, Allowed)] = &[
     ("/dialtone.v1.Plans/Watch", Allowed::Operator(Role::Viewer)),
     ("/dialtone.v1.Plans/ReadAudit", Allowed::Operator(Role::Viewer)),
     ("/dialtone.v1.Plans/Revert", Allowed::Operator(Role::Operator)),
+    ("/dialtone.v1.Plans/Limit", Allowed::Operator(Role::Operator)),
     ("/dialtone.v1.Plans/Approve", Allowed::Operator(Role::Approver)),
     ("/dialtone.v1.Plans/Reject", Allowed::Operator(Role::Approver)),
     ("/dialtone.v1.Rollouts/List", Allowed::Operator(Role::Viewer)),

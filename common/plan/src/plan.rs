@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 2000;
 /// Confirm windows, in seconds.
 const WINDOW: std::ops::RangeInclusive<u32> = 10..=900;
 /// How long a port is opened that is not opened for good, in seconds.
-const LIMITED: std::ops::RangeInclusive<u32> = 60..=30 * 24 * 3600;
+const LIMITED: std::ops::RangeInclusive<u32> = 10..=30 * 24 * 3600;
 
 /// What is to be done on one node, once. Immutable: whoever changes a byte makes another plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,7 +276,7 @@ fn check_openings(step: &FirewallAllow) -> Result<(), &'static str> {
         return Err("a firewall is opened in one to eight places");
     }
     if step.for_s.is_some_and(|seconds| !LIMITED.contains(&seconds)) {
-        return Err("a port is opened for a minute at least and thirty days at most, or for good");
+        return Err("a port is opened for ten seconds to thirty days, or for good");
     }
     let family = |family: &str| match family {
         "inet" => true,

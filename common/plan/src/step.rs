@@ -59,6 +59,14 @@ impl Step {
         }
     }
 
+    /// Seconds after which the node takes it back by itself; none: it stays.
+    pub fn for_s(&self) -> Option<u32> {
+        match self {
+            Step::FirewallAllow(step) => step.for_s,
+            _ => None,
+        }
+    }
+
     /// The unit it starts or restarts, if it does.
     pub fn starts(&self) -> Option<&UnitName> {
         match self {

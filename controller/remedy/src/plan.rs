@@ -9,8 +9,8 @@ use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Network, Probe, Stage, Symptom, Timestamp, Verdict};
 use common_plan::{
-    Action, CarriedOutBy, Carrier, FirewallRevoke, Goal, OnNode, Plan, PlanId, Policy, Report, SCHEMA,
-    SecurityGroupAllow, Step, Why,
+    Action, CarriedOutBy, Carrier, FirewallAllow, FirewallRevoke, Goal, OnNode, Opening, Plan, PlanId, Policy, Report,
+    SCHEMA, SecurityGroupAllow, Step, Why,
 };
 use controller_correlate::{NodePicture, Picture};
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,34 @@ pub fn inverse(
     let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
     let why = Why { sentence: format!("Takes back: {}", plan.why.sentence), evidence: Vec::new() };
     actuated.plan(step, (why, plan.goal.clone()), (&risk, &undo), now)
+}
+
+/// The same opening for a limited time, after which the node shuts it by itself. No file keeps it meanwhile.
+pub fn limited(
+    plan: &Plan,
+    for_s: u32,
+    node: &NodePicture,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<(Plan, u8), String> {
+    let Step::FirewallAllow(allow) = &plan.step else {
+        return Err(format!("{} is not done for a limited time", plan.step.action()));
+    };
+    let mut step = FirewallAllow { for_s: Some(for_s), ..allow.clone() };
+    for opening in &mut step.openings {
+        if let Opening::Nftables { file, .. } | Opening::Iptables { file, .. } = opening {
+            *file = None;
+        }
+    }
+    let risk = format!(
+        "Opens port {} to {} and nobody else. Shut again by the node when the time is over, or earlier: by a reload of the firewall or a boot.",
+        step.port, step.source
+    );
+    let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let (plan, needed) =
+        actuated.plan(Step::FirewallAllow(step), (plan.why.clone(), plan.goal.clone()), (&risk, &plan.undo), now)?;
+    plan.encode().map_err(|error| error.to_string())?;
+    Ok((plan, needed))
 }
 
 /// What the controller's own configuration says of plans.

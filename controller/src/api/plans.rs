@@ -118,6 +118,15 @@ impl Plans for PlansApi {
         reply(&kept).map(Response::new)
     }
 
+    async fn limit(&self, request: Request<v1::LimitRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::LimitRequest { plan_id, for_s } = request.into_inner();
+        let id = parse(&plan_id)?;
+        let core = Arc::clone(&self.0);
+        let kept = blocking(move || propose_limited(&core, &id, for_s, operator.as_str())).await?;
+        reply(&kept).map(Response::new)
+    }
+
     async fn read_audit(
         &self,
         request: Request<v1::ReadAuditRequest>,
@@ -196,6 +205,25 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
     let by = by.ok_or_else(|| Status::internal("the plan that takes it back cannot be written"))?;
     core.plans.reverted_by(id, &by, &format!("operator {operator}"), now())?;
     Ok(core.plans.get(&by)?)
+}
+
+/// Proposes what a proposed plan does for a limited time. The other can still be approved.
+fn propose_limited(core: &Core, id: &PlanId, for_s: u32, operator: &str) -> Result<Kept, Status> {
+    let kept = core.plans.get(id)?;
+    let stage = kept.life.record.stage;
+    if stage != Stage::Proposed {
+        return Err(Status::failed_precondition(format!(
+            "plan {id} is {}: only a proposed one is changed",
+            word(stage)
+        )));
+    }
+    let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
+    let limited = controller_remedy::plan::limited(&plan, for_s, &core.present(&plan.node)?, &core.config.plans, now());
+    let (limited, needed) = limited.map_err(Status::failed_precondition)?;
+    let title = format!("{}, for a limited time", kept.life.record.title);
+    let new = core.plans.propose(&limited, needed, &title, Some(operator), now())?;
+    let new = new.ok_or_else(|| Status::internal("the plan for a limited time cannot be written"))?;
+    Ok(core.plans.get(&new)?)
 }
 
 fn parse(id: &str) -> Result<PlanId, Status> {

@@ -75,6 +75,9 @@ pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Re
         Step::UnitLimit(step) => unit_limit::persist(step, before.file.as_deref(), places).map(|()| None),
         Step::FirewallAllow(step) => {
             Rules::new(step, id, places).keep()?;
+            if step.for_s.is_some() {
+                return Ok(Some("for a limited time; a reload of the firewall or a boot ends it, too"));
+            }
             let lost = step.openings.iter().any(Opening::is_lost_at_boot);
             Ok(lost.then_some("until the firewall is loaded again or the node boots: put it in its file, too"))
         }

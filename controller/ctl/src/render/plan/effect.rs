@@ -104,7 +104,8 @@ fn firewall_allow(step: &FirewallAllow) -> Vec<Line> {
                 lines.push(Line::Remark(format!("before rule {number}, only if that is: {rule}")));
             }
             Opening::Firewalld { .. } => {
-                lines.push(Line::Remark("with --permanent, too, once it has proven itself".to_owned()));
+                let permanent = "with --permanent, too, once it has proven itself".to_owned();
+                lines.extend(step.for_s.is_none().then_some(Line::Remark(permanent)));
             }
             Opening::Ufw { before: Some(Place { number, rule }) } => {
                 lines.push(Line::Remark(format!("before rule {number}, only if ufw has it as: {rule}")));
@@ -113,7 +114,7 @@ fn firewall_allow(step: &FirewallAllow) -> Vec<Line> {
         }
         let file = opening.file(step.source).filter(|_| step.for_s.is_none());
         lines.extend(file.map(|file| Line::Remark(format!("in {}, too, once it has proven itself", file.path()))));
-        if opening.is_lost_at_boot() {
+        if opening.is_lost_at_boot() && step.for_s.is_none() {
             lines.push(Line::Remark("lost at the next boot or reload: no file keeps it".to_owned()));
         }
     }
