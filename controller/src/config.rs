@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common_plan::{Action, Carrier, Label};
+use controller_cloud::AwsConfig;
 use controller_forge::{InvalidRepository, RepositoryConfig};
 use controller_remedy::plan::Terms;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::settings::AuditExport;
 use crate::watch::settings::{Incidents, Unwatchable};
 
 /// Where the configuration is unless told otherwise.
@@ -34,6 +36,8 @@ pub struct Config {
     pub refresh_ms: u32,
     /// How endpoints are watched.
     pub incidents: Incidents,
+    /// Where the audit log goes, too.
+    pub audit: AuditExport,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
     /// Where the configuration of the engines comes from; of several that fit a node the first one counts.
@@ -44,6 +48,17 @@ pub struct Config {
     pub plans: Terms,
     /// How the engines' own API is asked, for rolling restarts.
     pub engine_api: EngineApiConfig,
+    /// The cloud the nodes are in, which the controller then asks what is in front of them.
+    pub cloud: CloudConfig,
+}
+
+/// Clouds the nodes are in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudConfig {
+    /// Amazon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsConfig>,
 }
 
 /// `engine_api` in the configuration.
@@ -64,9 +79,11 @@ impl Default for Config {
             refresh_ms: 400,
             engine_api: EngineApiConfig::default(),
             incidents: Incidents::default(),
+            audit: AuditExport::default(),
             approvals: BTreeMap::new(),
             repositories: Vec::new(),
             repository_poll_seconds: 30,
+            cloud: CloudConfig::default(),
             plans: Terms::default(),
         }
     }
@@ -194,6 +211,14 @@ mod tests {
         assert_eq!(twice.to_string(), "repositories: two are called a");
         let outside = entry.replace("x/{node}.yml", "../x.yml");
         assert!(matches!(parse(&format!("repositories: [{outside}]\n")), Err(ConfigError::Repository(..))));
+    }
+
+    #[test]
+    fn a_cloud_is_a_region_and_where_the_credentials_are() {
+        let config = parse("cloud: {aws: {region: eu-central-1, credentials_file: /etc/dialtone/aws}}\n").unwrap();
+        assert_eq!(config.cloud.aws.unwrap().region.as_str(), "eu-central-1");
+        assert!(parse("cloud: {aws: {region: 'http://x'}}\n").is_err());
+        assert!(parse("cloud: {aws: {region: eu-central-1, secret: x}}\n").is_err());
     }
 
     #[test]

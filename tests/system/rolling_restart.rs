@@ -68,7 +68,16 @@ impl Cluster {
         // A copy of each shard is on another node: what has to come back after every restart.
         let index = format!("http://{}:9200/books", cluster.hosts[0].ip());
         let settings = r#"{"settings":{"number_of_shards":3,"number_of_replicas":1}}"#;
-        let made = client()?.run(&["curl", "-fsS", "-XPUT", "-H", "content-type: application/json", "-d", settings, &index])?;
+        let made = client()?.run(&[
+            "curl",
+            "-fsS",
+            "-XPUT",
+            "-H",
+            "content-type: application/json",
+            "-d",
+            settings,
+            &index,
+        ])?;
         ensure!(made.success(), "{made:?}");
         Ok(cluster)
     }
@@ -95,7 +104,8 @@ impl Cluster {
 
     /// What somebody, or a rollout, has set shard allocation to.
     fn allocation(&self) -> Value {
-        self.get("/_cluster/settings?flat_settings=true").unwrap()["persistent"]["cluster.routing.allocation.enable"].clone()
+        self.get("/_cluster/settings?flat_settings=true").unwrap()["persistent"]["cluster.routing.allocation.enable"]
+            .clone()
     }
 
     fn host(&self, name: &str) -> &Host {
@@ -192,7 +202,11 @@ fn it_stops_at_the_node_that_does_not_come_up_and_says_where_it_stands() {
     let told = dialtone(&["approve", &id, "--yes"]);
     let ended = wait(&id, "the end of the rollout", has_ended);
     second.check(&["rm", BROKEN]).unwrap();
-    assert_eq!((ended["stage"].as_str(), phases(&ended)), (Some("stopped"), vec!["done", "failed", "untouched"]), "{ended:#}");
+    assert_eq!(
+        (ended["stage"].as_str(), phases(&ended)),
+        (Some("stopped"), vec!["done", "failed", "untouched"]),
+        "{ended:#}"
+    );
     assert!(ended["stop"].as_str().unwrap().contains(&order[1]), "{ended:#}");
     assert_eq!(ended["held"], false, "{ended:#}");
     assert_eq!(cluster.allocation(), Value::Null);

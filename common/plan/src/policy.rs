@@ -254,7 +254,7 @@ impl Policy {
                 allowed.approvals
             }
             Step::Service(_) => 1,
-            Step::ConfigEdit(_) => return Err("it is not for a node to carry out".to_owned()),
+            Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => return Err("no node carries it out".to_owned()),
         };
         // Starting is its own right, also as a part of something else.
         let Some(unit) = step.starts() else { return Ok(approvals) };

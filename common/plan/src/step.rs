@@ -8,7 +8,7 @@ use common_model::Network;
 use common_yml::Edit;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Branch, Digest, Label, RepoPath, UnitName};
+use crate::names::{Branch, Digest, GroupId, InterfaceId, Label, Region, RepoPath, UnitName};
 use crate::plan::PlanId;
 
 /// What one plan does.
@@ -27,6 +27,8 @@ pub enum Step {
     Service(Service),
     /// Asks for an edit of the engine's yml in the repository it comes from.
     ConfigEdit(ConfigEdit),
+    /// Lets a network through a security group of the cloud.
+    SecurityGroupAllow(SecurityGroupAllow),
 }
 
 /// The sort of a step, as policies name it.
@@ -45,6 +47,8 @@ pub enum Action {
     Service,
     /// [`Step::ConfigEdit`]
     ConfigEdit,
+    /// [`Step::SecurityGroupAllow`]
+    SecurityGroupAllow,
 }
 
 impl Step {
@@ -57,6 +61,15 @@ impl Step {
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
             Step::ConfigEdit(_) => Action::ConfigEdit,
+            Step::SecurityGroupAllow(_) => Action::SecurityGroupAllow,
+        }
+    }
+
+    /// Seconds after which the node takes it back by itself; none: it stays.
+    pub fn for_s(&self) -> Option<u32> {
+        match self {
+            Step::FirewallAllow(step) => step.for_s,
+            _ => None,
         }
     }
 
@@ -66,7 +79,9 @@ impl Step {
             Step::SysctlSet(step) => step.start.as_ref(),
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
-            Step::FirewallAllow(_) | Step::FirewallRevoke(_) | Step::ConfigEdit(_) => None,
+            Step::FirewallAllow(_) | Step::FirewallRevoke(_) | Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => {
+                None
+            }
         }
     }
 
@@ -97,7 +112,7 @@ impl Action {
             | Action::FirewallRevoke
             | Action::UnitLimit
             | Action::Service => Carrier::Node,
-            Action::ConfigEdit => Carrier::Controller,
+            Action::ConfigEdit | Action::SecurityGroupAllow => Carrier::Controller,
         }
     }
 }
@@ -111,6 +126,7 @@ impl fmt::Display for Action {
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
             Action::ConfigEdit => "config-edit",
+            Action::SecurityGroupAllow => "security-group-allow",
         })
     }
 }
@@ -359,6 +375,33 @@ pub struct Place {
     pub rule: String,
 }
 
+/// [`Step::SecurityGroupAllow`]: one ingress rule of one security group of AWS, found again by its plan's id in its description.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityGroupAllow {
+    /// Where the group is.
+    pub region: Region,
+    /// The group.
+    pub group: GroupId,
+    /// The node's interface, at which the group has to be in force, else nothing is done.
+    pub interface: InterfaceId,
+    /// Who is let in. Never everyone.
+    pub source: Network,
+    /// The TCP port.
+    pub port: u16,
+    /// A rule that is not proven within this many seconds is revoked.
+    pub confirm_within_s: u32,
+    /// The plan whose rule, which is this one, is taken away again; none: the rule is made.
+    pub takes_back: Option<PlanId>,
+}
+
+impl SecurityGroupAllow {
+    /// The description of the rule that a plan makes.
+    pub fn note(plan: &PlanId) -> String {
+        format!("dialtone plan {plan}")
+    }
+}
+
 /// [`Step::UnitLimit`]: the drop-in `/etc/systemd/system/UNIT.d/60-dialtone.conf`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -444,6 +487,9 @@ pub struct Service {
     pub verb: Verb,
     /// The `ActiveState` it must have, else nothing is done: `inactive`, `failed` or `active`.
     pub from: Label,
+    /// Once it is started and confirmed, have it start at boot, too; its `UnitFileState` must be `disabled`, else nothing is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enable: bool,
 }
 
 /// What can be done to a unit.

@@ -6,11 +6,13 @@
 //! how it stands.
 
 mod config_edit;
+mod security_group;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common_model::Timestamp;
 use common_plan::{Carrier, Plan, PlanId, Stage, Step};
 use controller_remedy::lifecycle::{Carried, CarriedTo, Event};
 use tokio::task::JoinSet;
@@ -39,6 +41,8 @@ pub(crate) struct Work {
     pub(crate) approved_by: Vec<String>,
     /// Whether it may still be begun. Where it may not, what was done already is found and nothing is done.
     pub(crate) may_begin: bool,
+    /// When it was first known to be done.
+    pub(crate) applied_at: Option<Timestamp>,
 }
 
 /// How a step stands after it was acted on or looked at.
@@ -62,6 +66,7 @@ impl Outcome {
 async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
         Step::ConfigEdit(step) => config_edit::act(core, work, step).await,
+        Step::SecurityGroupAllow(step) => security_group::act(core, work, step).await,
         Step::SysctlSet(_)
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
@@ -74,6 +79,7 @@ async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
 async fn follow(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
         Step::ConfigEdit(step) => config_edit::follow(core, work, step).await,
+        Step::SecurityGroupAllow(step) => security_group::follow(core, work, step).await,
         Step::SysctlSet(_)
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
@@ -166,7 +172,14 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
     let record = &kept.life.record;
     let may_begin = now() <= plan.expires_at;
     let approved_by = record.approvals.iter().filter(|given| given.approval.holds_for(&kept.bytes));
-    let work = Work { id, plan, may_begin, approved_by: approved_by.map(|given| given.operator.clone()).collect() };
+    let mut applied = kept.life.record.history.iter().filter(|transition| transition.stage == Stage::Applied);
+    let work = Work {
+        id,
+        plan,
+        may_begin,
+        approved_by: approved_by.map(|given| given.operator.clone()).collect(),
+        applied_at: applied.next().map(|transition| transition.at),
+    };
     let outcome = match stage {
         // Whoever wrote into the store could have added some that are none.
         Stage::Dispatched if work.approved_by.len() < usize::from(record.needed.max(1)) => {

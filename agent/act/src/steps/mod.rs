@@ -41,7 +41,7 @@ pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refu
         Step::Service(step) => service::observe(step, places).map(|()| None)?,
         Step::FirewallAllow(step) => Rules::new(step, id, places).observe().map(|()| None)?,
         Step::FirewallRevoke(_) => None,
-        Step::ConfigEdit(_) => return Err(Refusal::NotForNodes),
+        Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes),
     };
     let rules = match step {
         Step::FirewallRevoke(step) => Rules::made(step, places).present()?,
@@ -60,7 +60,7 @@ pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resu
         Step::FirewallRevoke(step) => Rules::made(step, places).close()?,
         Step::Service(step) => return service::act(step, places),
         // Never observed, so never applied.
-        Step::ConfigEdit(_) => return Err(Refusal::NotForNodes.to_string()),
+        Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes.to_string()),
     }
     match (step.starts(), before.unit) {
         (Some(unit), Some(service::Activity::Down)) => service::start(unit, places),
@@ -75,11 +75,15 @@ pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Re
         Step::UnitLimit(step) => unit_limit::persist(step, before.file.as_deref(), places).map(|()| None),
         Step::FirewallAllow(step) => {
             Rules::new(step, id, places).keep()?;
+            if step.for_s.is_some() {
+                return Ok(Some("for a limited time; a reload of the firewall or a boot ends it, too"));
+            }
             let lost = step.openings.iter().any(Opening::is_lost_at_boot);
             Ok(lost.then_some("until the firewall is loaded again or the node boots: put it in its file, too"))
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).forget().map(|()| None),
-        Step::Service(_) | Step::ConfigEdit(_) => Ok(None),
+        Step::Service(step) => service::persist(step, places).map(|()| None),
+        Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => Ok(None),
     }
 }
 
@@ -99,7 +103,8 @@ pub fn undo(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resul
             both(rules.close(), rules.forget())
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).put_back(&before.rules),
-        Step::Service(_) | Step::ConfigEdit(_) => Ok(()),
+        Step::Service(step) => service::undo(step, places),
+        Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => Ok(()),
     };
     both(undone, stopped)
 }

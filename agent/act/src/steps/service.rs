@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::places::Places;
 use crate::tools::{self, SYSTEMCTL};
 
+/// The `UnitFileState` of a unit that does not start at boot and could.
+const DISABLED: &str = "disabled";
+
 /// Whether a unit runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,16 +22,33 @@ pub enum Activity {
 
 pub(super) fn observe(step: &Service, places: &Places) -> Result<(), Refusal> {
     let state = state(&step.unit, places).map_err(Refusal::Impossible)?;
-    if state == step.from.as_str() {
-        return Ok(());
+    if state != step.from.as_str() {
+        return Err(Refusal::Changed(format!("{} is {}, not {}", step.unit, state.escape_debug(), step.from)));
     }
-    Err(Refusal::Changed(format!("{} is {}, not {}", step.unit, state.escape_debug(), step.from)))
+    let at_boot = at_boot(&step.unit, places).map_err(Refusal::Impossible)?;
+    if step.enable && at_boot != DISABLED {
+        return Err(Refusal::Changed(format!("{} is {}, not {DISABLED}", step.unit, at_boot.escape_debug())));
+    }
+    Ok(())
 }
 
 pub(super) fn act(step: &Service, places: &Places) -> Result<(), String> {
     match step.verb {
         Verb::Start => start(&step.unit, places),
         Verb::Restart => job("restart", &step.unit, places),
+    }
+}
+
+/// Has it start at boot, too, where the plan says so.
+pub(super) fn persist(step: &Service, places: &Places) -> Result<(), String> {
+    if step.enable { at_boot_be("enable", &step.unit, places) } else { Ok(()) }
+}
+
+/// A unit that was down is stopped elsewhere.
+pub(super) fn undo(step: &Service, places: &Places) -> Result<(), String> {
+    match at_boot(&step.unit, places)?.as_str() {
+        "enabled" if step.enable => at_boot_be("disable", &step.unit, places),
+        _ => Ok(()),
     }
 }
 
@@ -59,7 +79,19 @@ fn job(verb: &str, unit: &UnitName, places: &Places) -> Result<(), String> {
     tools::run(places, SYSTEMCTL, &[verb, "--no-block", "--", unit.as_str()]).map(|_| ())
 }
 
+fn at_boot_be(verb: &str, unit: &UnitName, places: &Places) -> Result<(), String> {
+    tools::run(places, SYSTEMCTL, &[verb, "--", unit.as_str()]).map(|_| ())
+}
+
 fn state(unit: &UnitName, places: &Places) -> Result<String, String> {
-    let arguments = ["show", "--property=ActiveState", "--value", "--", unit.as_str()];
+    property("ActiveState", unit, places)
+}
+
+fn at_boot(unit: &UnitName, places: &Places) -> Result<String, String> {
+    property("UnitFileState", unit, places)
+}
+
+fn property(name: &str, unit: &UnitName, places: &Places) -> Result<String, String> {
+    let arguments = ["show", "--property", name, "--value", "--", unit.as_str()];
     Ok(tools::run(places, SYSTEMCTL, &arguments)?.trim().to_owned())
 }

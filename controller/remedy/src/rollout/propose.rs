@@ -153,7 +153,7 @@ fn restart(
         "A restart cannot be taken back.",
     );
     let title = format!("Restart {unit} on {node}");
-    let step = Step::Service(Service { unit, verb: Verb::Restart, from });
+    let step = Step::Service(Service { unit, verb: Verb::Restart, from, enable: false });
     let (plan, needed) = carrier.plan_for(ttl_ms, step, (why, goal), texts, now)?;
     Ok((plan, needed, title))
 }

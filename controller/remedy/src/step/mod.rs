@@ -3,6 +3,7 @@
 
 pub(crate) mod config_edit;
 mod firewall_allow;
+mod security_group_allow;
 mod service;
 mod sysctl_set;
 mod unit_limit;
@@ -33,6 +34,7 @@ pub fn of(ask: &Ask<'_>, remedy: &Remedy, means: &Means) -> Option<Result<Planne
         "service" => service::step(ask, remedy),
         "firewall-allow" => firewall_allow::step(ask, remedy),
         "config-edit" => return config_edit::planned(ask, remedy, means),
+        "security-group-allow" => security_group_allow::step(ask, remedy),
         _ => None,
     };
     step.map(|step| Ok(Planned { step, risk: remedy.risk.clone(), undo: remedy.undo.clone() }))
