@@ -214,6 +214,10 @@ impl Plans for Served {
         self.reply()
     }
 
+    async fn limit(&self, _: Request<v1::LimitRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        self.reply()
+    }
+
     async fn read_audit(&self, _: Request<v1::ReadAuditRequest>) -> Result<Response<Self::ReadAuditStream>, Status> {
         Ok(Response::new(tokio_stream::empty()))
     }

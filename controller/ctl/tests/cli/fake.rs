@@ -199,9 +199,14 @@ impl Fake {
 
     /// Waits until the plan has ended.
     pub(crate) async fn ended(&self) {
+        self.until(|world| world.record.stage.is_final()).await;
+    }
+
+    /// Waits until what was asked of it has made this true.
+    pub(crate) async fn until(&self, wanted: impl Fn(&World) -> bool) {
         let mut steps = self.steps.subscribe();
-        let ended = steps.wait_for(|()| self.world.lock().unwrap().record.stage.is_final());
-        tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap();
+        let wanted = steps.wait_for(|()| wanted(&self.world.lock().unwrap()));
+        tokio::time::timeout(PATIENCE, wanted).await.unwrap().unwrap();
     }
 
     fn reply(&self, id: &str) -> Result<v1::PlanReply, Status> {

@@ -222,12 +222,13 @@ async fn the_console_approves_follows_and_gives_the_terminal_back() {
 async fn the_console_ends_an_incident_with_words() {
     let fake = Fake::start(WHY).await;
     fake.change(|world| world.incidents = vec![incident(7, WHY)]);
-    let mut pty = Pty::start(&fake.approver().await, "console --color never");
+    let home = fake.approver().await;
+    let mut pty = Pty::start(&home, "console --color never");
     pty.until("1 incident").await;
     pty.write("\r").await;
-    pty.until("e end it").await;
+    pty.until("✗ incident").await;
     pty.write("eits client was told\u{7f}\u{7f}\u{7f}\u{7f}now uses https\r").await;
-    pty.until("was ended").await;
+    fake.until(|world| !world.ended.is_empty()).await;
     pty.write("qq").await;
     assert_eq!(pty.end().await.0, 0);
     assert_eq!(fake.world.lock().unwrap().ended, [("its client was now uses https".to_owned(), false)]);
