@@ -57,10 +57,12 @@ fn architecture() -> &'static str {
 /// The binaries link glibc and libgcc only; 2.34 is where pthreads became part of libc.
 fn describe(build: &Build, manifest: &Manifest, bytes: u64) -> String {
     let depends = if manifest.service { "libc6 (>= 2.34), libgcc-s1, systemd" } else { "libc6 (>= 2.34), libgcc-s1" };
+    // For pull requests, where some are configured.
+    let recommends = if manifest.name == "dialtone-controller" { "Recommends: git\n" } else { "" };
     let description: String = manifest.description.lines().map(|line| format!(" {line}\n")).collect();
     format!(
         "Package: {}\nVersion: {}\nArchitecture: {}\nSection: admin\nPriority: optional\n\
-         Maintainer: Dialtone <maintainers@dialtone.invalid>\nInstalled-Size: {}\nDepends: {depends}\n\
+         Maintainer: Dialtone <maintainers@dialtone.invalid>\nInstalled-Size: {}\nDepends: {depends}\n{recommends}\
          Description: {}\n{description}",
         manifest.name,
         build.version,

@@ -49,6 +49,12 @@ fn specify(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow::Result<
     };
     let files: Vec<String> = deb::relative_files(staged)?.iter().map(listed).collect();
     let scripts = if manifest.service { scriptlets(manifest)? } else { String::new() };
+    let requires = match manifest.name.as_str() {
+        // For pull requests, where some are configured.
+        "dialtone-controller" => format!("{REQUIRES}Recommends: git\n"),
+        _ if manifest.service => REQUIRES.to_owned(),
+        _ => String::new(),
+    };
     Ok(format!(
         "Name: {}\nVersion: {}\nRelease: 1\nSummary: {}\nLicense: Apache-2.0\n{}\n%description\n{}\n\
          %install\ncp -a {}/. %{{buildroot}}/\n\
@@ -56,7 +62,7 @@ fn specify(build: &Build, manifest: &Manifest, staged: &Path) -> anyhow::Result<
         manifest.name,
         build.version,
         manifest.summary,
-        if manifest.service { REQUIRES } else { "" },
+        requires,
         manifest.description,
         staged.display(),
         ZSH.0,

@@ -2,8 +2,8 @@
 
 use common_model::Network;
 use common_plan::{
-    FirewallAllow, Label, Limit, LimitValue, Opening, Place, RulesFile, Service, Step, Sysctl, SysctlSet, UnitLimit,
-    Verb,
+    CarriedOutBy, FirewallAllow, Label, Limit, LimitValue, Opening, Place, RulesFile, Service, Step, Sysctl, SysctlSet,
+    UnitLimit, Verb,
 };
 
 use super::*;
@@ -172,4 +172,44 @@ fn the_list_says_what_is_missing() {
          09cfd0aaced3d8f6  ? 0 of 2 approvals  es-1  Raise vm.max_map_count to 262144 on es-1\n"
     );
     assert!(list(&[], false, &terminal(80)).contains("--all"));
+}
+
+/// Asks for an edit of the yml of es-1.
+fn edit_of_the_yml() -> Plan {
+    let step = r#"{"action":"config-edit","repository":"es-config","branch":"main","path":"prod/es-1/elasticsearch.yml",
+        "from":"FROM","edits":[{"edit":"set","key":"network.host","from":"127.0.0.1","to":["_local_","10.0.0.5"]},
+        {"edit":"rename","key":"http.prot","to":"http.port"}],"to":"TO"}"#;
+    let step = step.replace("FROM", &"0".repeat(64)).replace("TO", &"1".repeat(64));
+    Plan { by: CarriedOutBy::Controller {}, step: serde_json::from_str(&step).unwrap(), ..plan() }
+}
+
+#[test]
+fn an_edit_says_what_changes_where_and_that_no_node_has_it_yet() {
+    let mut asked = fetched(edit_of_the_yml());
+    let proposed = text(&asked, Detail::Usual);
+    let head = "? waits for approval — Propose to change network.host, http.prot for es-1 in repository";
+    let does = "\nDOES       es-config: prod/es-1/elasticsearch.yml on branch main\n             by a pull request; a plain git remote \
+                gets a branch to be merged\n             -network.host: 127.0.0.1\n             +network.host: \
+                [\"_local_\", \"10.0.0.5\"]\n             -http.prot: …\n             +http.port: …\n";
+    assert!(proposed.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(head), "{proposed}");
+    assert!(proposed.contains(does), "{proposed}");
+    assert!(proposed.contains("nothing changes on any node before it is merged"), "{proposed}");
+
+    asked.record.link = Some("https://git.example/ops/es-config/pulls/7".to_owned());
+    for (stage, because, said) in [
+        (Stage::Applied, "the pull request is open", "… waits for the merge — "),
+        (Stage::Verified, "it is as approved", "✓ merged — "),
+    ] {
+        asked.record.stage = stage;
+        asked.record.history.push(step_of_life(stage, NOW, "controller", Some(because)));
+        let text = text(&asked, Detail::Usual);
+        assert!(text.starts_with(said) && text.contains("https://git.example/ops/es-config/pulls/7"), "{text}");
+    }
+    let mut page = Page::new(&terminal(200));
+    outcome(&asked, &mut page);
+    assert!(
+        page.to_text().contains("✓ merged — as approved; no node has it before it is rolled out"),
+        "{}",
+        page.to_text()
+    );
 }
