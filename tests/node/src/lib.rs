@@ -193,7 +193,7 @@ impl Host {
                 confirm_within_s,
             }),
             node: self.name.parse().unwrap(),
-            made_at: Timestamp(0),
+            made_at: Timestamp(9_000_000_000_000 - 900_000),
             expires_at: Timestamp(9_000_000_000_000),
             step,
             why: Why { sentence: "too low".to_owned(), evidence: Vec::new() },
