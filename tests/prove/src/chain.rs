@@ -88,7 +88,6 @@ pub(crate) fn kill_some(trial: &mut Trial<'_>) {
     until("the plan has ended", || chain.scene.entry().is_some_and(|entry| entry.state.is_final()));
     chain.send_again();
     let state = chain.scene.check();
-    assert!(engine || state != State::Persisted, "it lasts, and nothing answers");
     trial.count(&format!("whole loop: {killed:?} killed, {state:?}"));
 }
 
