@@ -4,7 +4,12 @@ CARGO ?= cargo
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 ENDPOINT ?=
 
-.PHONY: help try test lint packages
+ONLY ?=
+SEED ?=
+TRIALS ?=
+TRIAL ?=
+
+.PHONY: help try test prove lint packages
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\): ## /  make \1	/p' $(MAKEFILE_LIST)
@@ -20,6 +25,10 @@ test: ## install what the tests need (as root), then run every check and every t
 	tests/prepare
 	deploy/prepare
 	$(CARGO) xtask ci
+
+prove: ## what the remedy loop promises, tried thousands of times (as root); ONLY="I1 I3" SEED=7 TRIALS=50 TRIAL=12
+	$(CARGO) build --locked --bins --package agent --package agent-act --package controller --package controller-ctl --package tests-prove
+	$(BUILT)/prove $(ONLY) $(if $(SEED),--seed $(SEED)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(TRIAL),--trial $(TRIAL))
 
 lint: ## the checks that need no test run
 	$(CARGO) xtask tidy

@@ -2,12 +2,12 @@
 //! worked the controller sees from outside, and a plan whose agent dies midway is undone by the actuator itself.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use common_model::text::printable_line;
-use common_plan::wire::{MAX_LINE, Reply, Request};
+use common_plan::wire::{Doubt, MAX_LINE, Reply, Request};
 use common_plan::{Approval, PlanBytes, PlanId};
 use common_tls::dial::{self, ClientIdentity};
 use proto::v1;
@@ -32,7 +32,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// What carrying needs.
-#[derive(Clone)]
 pub(crate) struct Relay {
     /// The actuator's socket; none where plans are not carried out.
     pub(crate) socket: Option<PathBuf>,
@@ -56,12 +55,9 @@ impl Relay {
         let approvals = act.approvals.into_iter().map(approval).collect::<Option<Vec<_>>>();
         let approvals = approvals.ok_or("an approval cannot be read")?;
         let socket = self.socket.as_ref().ok_or("this agent carries out no plans")?;
-        let connecting = timeout(TAKE_LIMIT, UnixStream::connect(socket));
-        let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten();
-        let stream = stream.map_err(|error| {
+        let mut actuator = Actuator::reach(socket).await.map_err(|error| {
             format!("the actuator cannot be reached ({error}): systemctl enable --now dialtone-actuator.socket")
         })?;
-        let mut actuator = Actuator(BufReader::new(stream));
         let taken = timeout(TAKE_LIMIT, actuator.say(&Request::Act { plan, approvals })).await;
         match taken {
             Ok(Ok(())) => Ok(Handed { id, actuator }),
@@ -71,21 +67,42 @@ impl Relay {
         }
     }
 
-    /// Follows a plan to its end. Whatever fails here, the actuator undoes what is not confirmed.
-    pub(crate) async fn follow(self, handed: Handed) {
-        let Handed { id, mut actuator } = handed;
-        match self.carry(&id, &mut actuator).await {
-            Ok(how) => tracing::info!(plan = %id, "{how}"),
-            Err(error) => tracing::warn!(plan = %id, "{error}; the actuator undoes what is not confirmed"),
+    /// Goes on with a plan that waits for its confirmation because an earlier life of this agent ended midway.
+    pub(crate) async fn resume(self) {
+        let Some(socket) = &self.socket else { return };
+        // Where there is no actuator, no plan waits.
+        let Ok(mut actuator) = Actuator::reach(socket).await else { return };
+        let pending = async {
+            actuator.say(&Request::Pending {}).await?;
+            actuator.hear(END_LIMIT).await
+        };
+        match pending.await {
+            Ok(Reply::Applied { plan, nonce, left_ms }) => {
+                tracing::info!(%plan, "goes on with a plan that waits for its confirmation");
+                told(&plan, self.conclude(&plan, nonce, left_ms, &mut actuator).await);
+            }
+            Ok(Reply::Idle {}) => {}
+            Ok(reply) => tracing::warn!("whether a plan waits: {}", ended(&reply)),
+            Err(error) => tracing::warn!("whether a plan waits cannot be learned: {error}"),
         }
     }
 
+    /// Follows a plan to its end. Whatever fails here, the actuator undoes what is not confirmed.
+    pub(crate) async fn follow(self, handed: Handed) {
+        let Handed { id, mut actuator } = handed;
+        told(&id, self.carry(&id, &mut actuator).await);
+    }
+
     async fn carry(&self, id: &PlanId, actuator: &mut Actuator) -> io::Result<String> {
-        let (nonce, left) = match actuator.hear(ACT_LIMIT).await? {
-            Reply::Applied { nonce, left_ms } => (nonce, Duration::from_millis(left_ms)),
-            reply => return Ok(ended(&reply)),
-        };
-        let deadline = Instant::now() + left.saturating_sub(MARGIN);
+        match actuator.hear(ACT_LIMIT).await? {
+            Reply::Applied { nonce, left_ms, .. } => self.conclude(id, nonce, left_ms, actuator).await,
+            reply => Ok(ended(&reply)),
+        }
+    }
+
+    /// Has what is live looked at from outside, and tells the actuator to keep it or to undo it.
+    async fn conclude(&self, id: &PlanId, nonce: String, left_ms: u64, actuator: &mut Actuator) -> io::Result<String> {
+        let deadline = Instant::now() + Duration::from_millis(left_ms).saturating_sub(MARGIN);
         let request = match tokio::time::timeout_at(deadline, self.prove(id, deadline)).await {
             Ok(Ok(v1::ProveReply { keep: true, because })) => {
                 tracing::info!(plan = %id, "proven from outside: {}", printable_line(&because));
@@ -93,13 +110,13 @@ impl Relay {
             }
             Ok(Ok(v1::ProveReply { keep: false, because })) => {
                 tracing::warn!(plan = %id, "not proven from outside: {}", printable_line(&because));
-                Request::Revert { plan: id.clone() }
+                Request::Revert { plan: id.clone(), doubt: Doubt::NotSeen }
             }
             Ok(Err(why)) => {
                 tracing::warn!(plan = %id, "cannot be proven: {}", printable_line(&why));
-                Request::Revert { plan: id.clone() }
+                Request::Revert { plan: id.clone(), doubt: Doubt::NotSeen }
             }
-            Err(_) => Request::Revert { plan: id.clone() },
+            Err(_) => Request::Revert { plan: id.clone(), doubt: Doubt::NotReached },
         };
         actuator.say(&request).await?;
         Ok(ended(&actuator.hear(END_LIMIT).await?))
@@ -149,6 +166,14 @@ fn approval(approval: v1::Approval) -> Option<Approval> {
     Some(Approval { key: approval.key.parse().ok()?, signature: approval.signature })
 }
 
+/// A line for the log on how following a plan went.
+fn told(id: &PlanId, how: io::Result<String>) {
+    match how {
+        Ok(how) => tracing::info!(plan = %id, "{how}"),
+        Err(error) => tracing::warn!(plan = %id, "{error}; the actuator undoes what is not confirmed"),
+    }
+}
+
 fn ended(reply: &Reply) -> String {
     match reply {
         Reply::Refused { code, because } => {
@@ -159,6 +184,7 @@ fn ended(reply: &Reply) -> String {
             entry.state,
             entry.because.as_deref().map(|why| format!(": {}", printable_line(why))).unwrap_or_default()
         ),
+        Reply::Idle {} => "the actuator says that no plan waits".to_owned(),
         Reply::Applied { .. } => "the actuator says that it is applied, once more".to_owned(),
     }
 }
@@ -167,6 +193,12 @@ fn ended(reply: &Reply) -> String {
 struct Actuator(BufReader<UnixStream>);
 
 impl Actuator {
+    async fn reach(socket: &Path) -> io::Result<Self> {
+        let connecting = timeout(TAKE_LIMIT, UnixStream::connect(socket));
+        let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten()?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
     async fn say(&mut self, request: &Request) -> io::Result<()> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');

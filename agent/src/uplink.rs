@@ -84,6 +84,7 @@ pub struct Uplink {
 
 /// Keeps a stream to the controller until it is told to stop. Every failure is logged with what to do, and tried again.
 pub async fn run(uplink: Uplink) {
+    tokio::spawn(relay(&uplink).resume());
     let mut retry = FIRST_RETRY;
     loop {
         let failure = tokio::select! {
@@ -199,14 +200,9 @@ async fn stream(uplink: &Uplink, channel: Channel) -> Result<(), Status> {
     uplink.connected.send_replace(true);
     tracing::info!(controller = %uplink.controller, acked, "connected");
     let (refreshed, to_answer) = mpsc::channel(16);
-    let relay = Relay {
-        socket: uplink.actuator.clone(),
-        controller: uplink.controller.clone(),
-        identity: Arc::clone(&uplink.identity),
-    };
     tokio::select! {
         ended = upward(uplink, &up, acked, to_answer) => return ended,
-        ended = downward(uplink, &mut down, refreshed, &up, &relay) => return ended,
+        ended = downward(uplink, &mut down, refreshed, &up) => return ended,
         never = renew::run(uplink, channel, &clock) => match never {},
         () = uplink.stop.cancelled() => {}
     }
@@ -215,6 +211,14 @@ async fn stream(uplink: &Uplink, channel: Channel) -> Result<(), Status> {
     let end = async { while let Ok(Some(_)) = down.message().await {} };
     tokio::time::timeout(FAREWELL, end).await.ok();
     Ok(())
+}
+
+fn relay(uplink: &Uplink) -> Relay {
+    Relay {
+        socket: uplink.actuator.clone(),
+        controller: uplink.controller.clone(),
+        identity: Arc::clone(&uplink.identity),
+    }
 }
 
 fn hello(uplink: &Uplink) -> v1::Hello {
@@ -335,7 +339,6 @@ async fn downward(
     down: &mut Streaming<v1::ControllerMessage>,
     refreshed: mpsc::Sender<u64>,
     up: &mpsc::Sender<v1::AgentMessage>,
-    relay: &Relay,
 ) -> Result<(), Status> {
     while let Some(message) = down.message().await? {
         match message.message {
@@ -348,7 +351,7 @@ async fn downward(
                 tokio::spawn(answer_refresh(uplink.refresh.clone(), refresh.request, refreshed.clone()));
             }
             Some(Down::Act(plan)) => {
-                tokio::spawn(act(relay.clone(), plan, up.clone()));
+                tokio::spawn(act(relay(uplink), plan, up.clone()));
             }
             // A second welcome, or a message of a newer controller.
             Some(Down::Welcome(_)) | None => {}

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use agent::agent::DEFAULT_SPOOL_QUOTA;
 use agent::{Agent, AgentConfig};
 use common_model::{NodeName, Timestamp};
-use common_plan::wire::{Reply, Request};
+use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{CarriedOutBy, Entry, Goal, OnNode, Plan, PlanBytes, SCHEMA, State, Step, Sysctl, SysctlSet, Why};
 use common_tls::Identity;
 use controller::{Config, Controller, init};
@@ -57,14 +57,14 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(plan: &Plan, actuator: impl FnOnce(&Path)) -> Self {
+    async fn start(plan: &Plan, stage: &str, actuator: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let state_dir = directory.path().join("controller");
         let config = Config { listen: "127.0.0.1:0".to_owned(), state_dir, ..Config::default() };
         init::create_ca(&config).unwrap();
         let store: Arc<dyn Store> = Arc::new(SledStore::open(&config.store_dir()).unwrap().0);
         let bytes = plan.encode().unwrap();
-        store.commit("plans", &approved(plan, &bytes)).unwrap();
+        store.commit("plans", &kept(plan, stage, &bytes)).unwrap();
         let controller = Controller::start_over(config, Arc::clone(&store)).await.unwrap();
         let socket = directory.path().join("socket");
         actuator(&socket);
@@ -88,13 +88,13 @@ impl Scene {
     }
 }
 
-/// What the controller keeps of a plan that a person has approved.
-fn approved(plan: &Plan, bytes: &PlanBytes) -> Batch {
+/// What the controller keeps of a plan that a person has approved and that has come this far.
+fn kept(plan: &Plan, stage: &str, bytes: &PlanBytes) -> Batch {
     let id = bytes.id();
     let approval = json!({"key": "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "signature": "AAAA"});
     let record = json!({
         "id": id, "node": plan.node, "action": plan.step.action(), "title": "Raise it", "goal": plan.goal, "made_at": plan.made_at,
-        "expires_at": plan.expires_at, "needed": 1, "stage": "approved", "history": [], "reverted_by": null,
+        "expires_at": plan.expires_at, "needed": 1, "stage": stage, "history": [], "reverted_by": null,
         "approvals": [{"operator": "alice", "at": plan.made_at, "approval": approval}],
     });
     let kept = json!({"bytes": bytes, "life": {"record": record, "proven": null}});
@@ -121,14 +121,21 @@ impl Actuator {
     }
 }
 
-/// Plays an actuator that applies the plan; what it is told then.
-async fn told(plan: &Plan, left_ms: u64) -> (Scene, Request) {
+/// Plays an actuator that applies an approved plan, or has applied one that was handed over before; what it is told then.
+async fn told(plan: &Plan, stage: &str, left_ms: u64) -> (Scene, Request) {
     let mut listener = None;
-    let scene = Scene::start(plan, |socket| listener = Some(UnixListener::bind(socket).unwrap())).await;
-    let mut actuator = Actuator::accept(&listener.unwrap()).await;
-    let Request::Act { plan, approvals } = actuator.hear().await else { panic!("no plan") };
-    assert_eq!((&plan, approvals.len()), (&scene.bytes, 1));
-    actuator.say(&Reply::Applied { nonce: "a nonce".to_owned(), left_ms }).await;
+    let scene = Scene::start(plan, stage, |socket| listener = Some(UnixListener::bind(socket).unwrap())).await;
+    let listener = listener.unwrap();
+    let mut actuator = Actuator::accept(&listener).await;
+    assert_eq!(actuator.hear().await, Request::Pending {});
+    if stage == "approved" {
+        actuator.say(&Reply::Idle {}).await;
+        actuator = Actuator::accept(&listener).await;
+        let Request::Act { plan, approvals } = actuator.hear().await else { panic!("no plan") };
+        assert_eq!((&plan, approvals.len()), (&scene.bytes, 1));
+    }
+    let applied = Reply::Applied { plan: scene.bytes.id(), nonce: "a nonce".to_owned(), left_ms };
+    actuator.say(&applied).await;
     let request = actuator.hear().await;
     let entry = Entry {
         plan: scene.bytes.id(),
@@ -142,8 +149,8 @@ async fn told(plan: &Plan, left_ms: u64) -> (Scene, Request) {
     (scene, request)
 }
 
-#[tokio::test]
-async fn what_is_seen_to_work_is_confirmed() {
+/// An engine that answers.
+async fn engine() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -160,22 +167,34 @@ async fn what_is_seen_to_work_is_confirmed() {
             }
         }
     });
-    let (scene, request) = told(&plan(endpoint, "bootstrap-check"), 30_000).await;
+    endpoint
+}
+
+#[tokio::test]
+async fn what_is_seen_to_work_is_confirmed() {
+    let (scene, request) = told(&plan(engine().await, "bootstrap-check"), "approved", 30_000).await;
+    assert_eq!(request, Request::Confirm { plan: scene.bytes.id(), nonce: "a nonce".to_owned() });
+    assert_eq!(scene.record()["stage"], "applied");
+}
+
+#[tokio::test]
+async fn an_agent_that_was_started_again_goes_on_with_the_plan_that_waits() {
+    let (scene, request) = told(&plan(engine().await, "bootstrap-check"), "dispatched", 30_000).await;
     assert_eq!(request, Request::Confirm { plan: scene.bytes.id(), nonce: "a nonce".to_owned() });
     assert_eq!(scene.record()["stage"], "applied");
 }
 
 #[tokio::test]
 async fn what_is_not_seen_to_work_is_undone() {
-    let (scene, request) = told(&plan("es-1.invalid:9200".to_owned(), "name-unresolved"), 4_000).await;
-    assert_eq!(request, Request::Revert { plan: scene.bytes.id() });
+    let (scene, request) = told(&plan("es-1.invalid:9200".to_owned(), "name-unresolved"), "approved", 4_000).await;
+    assert_eq!(request, Request::Revert { plan: scene.bytes.id(), doubt: Doubt::NotSeen });
     let last = scene.record()["history"].as_array().unwrap().last().unwrap().clone();
     assert!(last["because"].as_str().unwrap().starts_with("not proven from outside"), "{last}");
 }
 
 #[tokio::test]
 async fn without_an_actuator_the_plan_fails_and_says_why() {
-    let scene = Scene::start(&plan("es-1.invalid:9200".to_owned(), "name-unresolved"), |_| {}).await;
+    let scene = Scene::start(&plan("es-1.invalid:9200".to_owned(), "name-unresolved"), "approved", |_| {}).await;
     assert!(!scene.socket.exists());
     let failed = async {
         while scene.record()["stage"] != "failed" {

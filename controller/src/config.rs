@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common_plan::{Action, Carrier};
+use controller_remedy::plan::Terms;
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is unless told otherwise.
@@ -29,6 +31,8 @@ pub struct Config {
     pub refresh_ms: u32,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
+    /// How long plans are good for.
+    pub plans: Terms,
     /// How the engines' own API is asked, for rolling restarts.
     pub engine_api: EngineApiConfig,
 }
@@ -51,6 +55,7 @@ impl Default for Config {
             refresh_ms: 400,
             engine_api: EngineApiConfig::default(),
             approvals: BTreeMap::new(),
+            plans: Terms::default(),
         }
     }
 }
@@ -73,6 +78,9 @@ pub enum ConfigError {
     /// Nobody would have to approve, or the nodes decide.
     #[error("approvals: {0}: {1}")]
     Approvals(Action, &'static str),
+    /// Plans would be over before anybody could read them, or stay on trial for longer than anybody waits.
+    #[error("plans: {0} is {1}: give {first} to {last}", first = .2.start(), last = .2.end())]
+    Terms(&'static str, u32, RangeInclusive<u32>),
 }
 
 impl Config {
@@ -101,7 +109,10 @@ impl Config {
                 return Err(ConfigError::Approvals(*action, "at least one person has to approve"));
             }
         }
-        Ok(config)
+        match config.plans.out_of_bounds() {
+            Some((name, value, bounds)) => Err(ConfigError::Terms(name, value, bounds)),
+            None => Ok(config),
+        }
     }
 
     /// The directory of the CA's certificate and key.
@@ -148,5 +159,8 @@ mod tests {
         let ConfigError::Yaml(_, source) = error else { panic!("{error:?}") };
         assert!(source.to_string().contains("listn"), "{source}");
         assert!(matches!(parse("certificate_seconds: 1\n"), Err(ConfigError::Validity(1))));
+        let error = parse("plans: {prove_seconds: 5}\n").unwrap_err();
+        assert_eq!(error.to_string(), "plans: prove_seconds is 5: give 10 to 900");
+        assert_eq!(parse("plans: {valid_seconds: 60}\n").unwrap().plans.prove_seconds, 60);
     }
 }

@@ -144,7 +144,7 @@ async fn with_plans(
     }
     let core = Arc::clone(core);
     blocking(move || {
-        let means = Means { approvals: core.config.approvals.clone() };
+        let means = Means { approvals: core.config.approvals.clone(), terms: core.config.plans };
         for Proposal { remedy, plan } in proposals(&diagnosis, &picture, &means, now()) {
             let Some(remedy) = diagnosis.remedies.get_mut(remedy) else { continue };
             let made = plan.and_then(|(plan, needed)| {

@@ -123,7 +123,8 @@ impl Plans {
             let record = kept.life.record;
             // One that ends in a moment is of no use to who is to read and sign it; one that is under way with the controller
             // does not end by that.
-            let lasts = record.expires_at > now.plus_millis(60_000)
+            let moment = 60_000.min(record.expires_at.millis_since(record.made_at) / 2);
+            let lasts = record.expires_at > now.plus_millis(moment)
                 || (record.action.carrier() == Carrier::Controller && record.stage == Stage::Applied);
             if same && lasts {
                 return Ok(Some(record.id));

@@ -17,16 +17,16 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Installs and starts the controller, and logs an operator in.
+    /// Installs and starts the controller on a new host of this name, and logs an operator in.
     ///
     /// # Errors
     /// When any step fails, with what it said.
-    pub fn set_up() -> Result<Self> {
-        let controller = Host::boot("controller")?;
+    pub fn set_up(host: &str) -> Result<Self> {
+        let controller = Host::boot(host)?;
         for package in ["dialtone-controller", "dialtone"] {
             controller.install_deb(&packages::deb(package)?)?;
         }
-        let pin = product::start_controller(&controller, &format!("controller,{}", controller.ip()))?;
+        let pin = product::start_controller(&controller, &format!("{host},{}", controller.ip()))?;
         let laptop = Laptop::new()?;
         laptop.login(&controller, &pin, "alice", "admin")?;
         Ok(Self { controller, pin, laptop })
@@ -56,6 +56,22 @@ impl Fleet {
     /// When it cannot be started; how it ended is in the output.
     pub fn dialtone(&self, arguments: &[&str]) -> Result<Output> {
         self.laptop.dialtone(arguments)
+    }
+
+    /// The machine of the operator who was logged in first.
+    #[must_use]
+    pub fn laptop(&self) -> &Laptop {
+        &self.laptop
+    }
+
+    /// Another operator, on a machine of their own.
+    ///
+    /// # Errors
+    /// When any step fails, with what it said.
+    pub fn operator(&self, name: &str, role: &str) -> Result<Laptop> {
+        let laptop = Laptop::new()?;
+        laptop.login(&self.controller, &self.pin, name, role)?;
+        Ok(laptop)
     }
 
     /// A token that lets a node of this name join, also in the place of one that had the name before.

@@ -8,3 +8,4 @@ pub mod fleet;
 pub mod lab;
 pub mod packages;
 pub mod product;
+pub mod terminal;

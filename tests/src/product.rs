@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::lab::{Host, Output, client, output};
 use crate::packages;
+use crate::terminal::Terminal;
 
 /// Initialises an installed controller for these names and addresses and starts it; the pin of its CA.
 ///
@@ -99,6 +100,17 @@ impl Laptop {
         let mut command = client()?.command("timeout");
         command.arg("60").arg(self.program()).args(arguments).env("HOME", self.home()).env_remove("XDG_CONFIG_HOME");
         output(&mut command)
+    }
+
+    /// Runs `dialtone` in a terminal.
+    ///
+    /// # Errors
+    /// When there is no terminal, or it cannot be started.
+    pub fn in_terminal(&self, arguments: &[&str]) -> Result<Terminal> {
+        let mut command = client()?.command("setsid");
+        command.args(["--ctty", "--wait"]).arg(self.program()).args(arguments);
+        command.env("HOME", self.home()).env_remove("XDG_CONFIG_HOME");
+        Terminal::open(command)
     }
 
     /// Logs in as an operator that is new to the controller; the line that did.

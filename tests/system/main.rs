@@ -8,5 +8,5 @@ mod fleet;
 mod install;
 mod install_rpm;
 mod lab_works;
-mod remedy_loop;
+mod remedy;
 mod rolling_restart;

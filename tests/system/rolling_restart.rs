@@ -47,9 +47,11 @@ impl Cluster {
         let approver = serde_json::to_string(&key["approver"])?;
         for host in &hosts {
             ENGINE.install(host)?;
+            // How full the machine's disk is shall not matter.
             let yml = format!(
                 "cluster.name: {CLUSTER}\nnode.name: {}\nnetwork.host: 0.0.0.0\ndiscovery.seed_hosts: [{}]\n\
-                 cluster.initial_master_nodes: [{}]\npath.data: /var/lib/elasticsearch\npath.logs: /var/log/elasticsearch\n",
+                 cluster.initial_master_nodes: [{}]\npath.data: /var/lib/elasticsearch\npath.logs: /var/log/elasticsearch\n\
+                 cluster.routing.allocation.disk.threshold_enabled: false\n",
                 host.name(),
                 seeds.join(", "),
                 NAMES.join(", ")
@@ -68,7 +70,16 @@ impl Cluster {
         // A copy of each shard is on another node: what has to come back after every restart.
         let index = format!("http://{}:9200/books", cluster.hosts[0].ip());
         let settings = r#"{"settings":{"number_of_shards":3,"number_of_replicas":1}}"#;
-        let made = client()?.run(&["curl", "-fsS", "-XPUT", "-H", "content-type: application/json", "-d", settings, &index])?;
+        let made = client()?.run(&[
+            "curl",
+            "-fsS",
+            "-XPUT",
+            "-H",
+            "content-type: application/json",
+            "-d",
+            settings,
+            &index,
+        ])?;
         ensure!(made.success(), "{made:?}");
         Ok(cluster)
     }
@@ -86,7 +97,8 @@ impl Cluster {
     }
 
     fn wait_green(&self) {
-        until("a green cluster of three", LIMIT, || Ok(self.is_green().then_some(()))).unwrap();
+        let green = until("a green cluster of three", LIMIT, || Ok(self.is_green().then_some(())));
+        green.unwrap_or_else(|error| panic!("{error:#}: {:?}", self.get("/_cluster/health")));
     }
 
     fn master(&self) -> String {
@@ -95,7 +107,8 @@ impl Cluster {
 
     /// What somebody, or a rollout, has set shard allocation to.
     fn allocation(&self) -> Value {
-        self.get("/_cluster/settings?flat_settings=true").unwrap()["persistent"]["cluster.routing.allocation.enable"].clone()
+        self.get("/_cluster/settings?flat_settings=true").unwrap()["persistent"]["cluster.routing.allocation.enable"]
+            .clone()
     }
 
     fn host(&self, name: &str) -> &Host {
@@ -192,7 +205,11 @@ fn it_stops_at_the_node_that_does_not_come_up_and_says_where_it_stands() {
     let told = dialtone(&["approve", &id, "--yes"]);
     let ended = wait(&id, "the end of the rollout", has_ended);
     second.check(&["rm", BROKEN]).unwrap();
-    assert_eq!((ended["stage"].as_str(), phases(&ended)), (Some("stopped"), vec!["done", "failed", "untouched"]), "{ended:#}");
+    assert_eq!(
+        (ended["stage"].as_str(), phases(&ended)),
+        (Some("stopped"), vec!["done", "failed", "untouched"]),
+        "{ended:#}"
+    );
     assert!(ended["stop"].as_str().unwrap().contains(&order[1]), "{ended:#}");
     assert_eq!(ended["held"], false, "{ended:#}");
     assert_eq!(cluster.allocation(), Value::Null);

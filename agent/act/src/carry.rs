@@ -8,24 +8,47 @@ use common_plan::{Approval, Authorized, Entry, Node, Plan, PlanBytes, PlanId, Re
 use crate::faults::point;
 use crate::ledger::{Journal, Ledger};
 use crate::places::Places;
+use crate::steps::Before;
 use crate::{clock, guard, own, steps, tell};
 
 /// How an act went that was not refused.
 #[derive(Debug)]
 pub enum Outcome {
     /// Live, and it waits for a confirmation.
-    Applied {
-        /// What the confirmation has to name.
-        nonce: String,
-        /// Milliseconds it may take.
-        left_ms: u64,
-    },
+    Applied(Pending),
     /// It has ended.
     Ended(Entry),
 }
 
+/// A plan that is live and waits for its confirmation.
+#[derive(Debug)]
+pub struct Pending {
+    /// Which.
+    pub plan: PlanId,
+    /// What the confirmation has to name.
+    pub nonce: String,
+    /// Milliseconds it may take.
+    pub left_ms: u64,
+}
+
+impl Pending {
+    fn of(journal: &Journal) -> Option<Self> {
+        let nonce = journal.nonce.clone().filter(|_| journal.entry.state == State::Applied)?;
+        let left_ms = journal.deadline_boot_ms.saturating_sub(clock::boot_ms());
+        Some(Self { plan: journal.entry.plan.clone(), nonce, left_ms })
+    }
+}
+
 /// Carries a plan out as far as it goes without a confirmation.
+///
+/// # Errors
+/// A refusal: nothing was changed. It stands in the node's journal, which nobody but root on the node can empty.
 pub fn act(places: &Places, bytes: &PlanBytes, approvals: &[Approval]) -> Result<Outcome, Refusal> {
+    let carried = carry_out(places, bytes, approvals);
+    carried.inspect_err(|refusal| tell(&format!("refused plan {} ({}): {refusal}", bytes.id(), refusal.code())))
+}
+
+fn carry_out(places: &Places, bytes: &PlanBytes, approvals: &[Approval]) -> Result<Outcome, Refusal> {
     let ledger = Ledger::lock(places).map_err(impossible)?;
     let authorized = judge(&ledger, bytes, approvals).inspect_err(|refusal| note(&ledger, bytes, refusal))?;
     if ledger.unfinished().map_err(impossible)?.is_some() {
@@ -34,7 +57,7 @@ pub fn act(places: &Places, bytes: &PlanBytes, approvals: &[Approval]) -> Result
     let mut journal = ledger.begin(bytes, &authorized).map_err(impossible)?;
     point("begun");
     match start(&ledger, &mut journal, &authorized.plan) {
-        Ok(()) => live(&ledger, &mut journal, &authorized.plan),
+        Ok(before) => live(&ledger, &mut journal, &authorized.plan, &before),
         Err(refusal) => {
             ledger.transition(&mut journal, State::Refused, Some(refusal.to_string())).map_err(impossible)?;
             Err(refusal)
@@ -78,8 +101,9 @@ fn note(ledger: &Ledger<'_>, bytes: &PlanBytes, refusal: &Refusal) {
     }
 }
 
-/// Up to the moment before the act: nothing is changed yet, and whatever is wrong refuses.
-fn start(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan) -> Result<(), Refusal> {
+/// Up to the moment before the act: nothing is changed yet, and whatever is wrong refuses. What is asked last is what may have
+/// changed while this process was kept waiting: the node's state, and the time.
+fn start(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan) -> Result<Before, Refusal> {
     let (places, id) = (ledger.places(), journal.entry.plan.clone());
     let before = steps::observe(&plan.step, &id, places)?;
     ledger.keep_before(&id, &before).map_err(impossible)?;
@@ -87,38 +111,41 @@ fn start(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan) -> Result<(), 
     guard::arm(places, &id).map_err(Refusal::Impossible)?;
     ledger.transition(journal, State::Armed, None).map_err(impossible)?;
     point("armed");
+    point("before-act");
     if steps::observe(&plan.step, &id, places)? != before {
         return Err(Refusal::Changed("it was changed by somebody else a moment ago".to_owned()));
     }
     if plan.is_expired(clock::now(), clock::boot_ms()) {
         return Err(Refusal::Expired(plan.expires_at));
     }
-    point("before-act");
-    Ok(())
+    Ok(before)
 }
 
 /// The act itself. What fails half way is undone at once.
-fn live(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan) -> Result<Outcome, Refusal> {
-    let (places, id) = (ledger.places(), journal.entry.plan.clone());
-    let (_, before) = ledger.before(&id).map_err(impossible)?;
-    let acted = steps::apply(&plan.step, &before, &id, places);
+fn live(ledger: &Ledger<'_>, journal: &mut Journal, plan: &Plan, before: &Before) -> Result<Outcome, Refusal> {
+    let acted = steps::apply(&plan.step, before, &journal.entry.plan, ledger.places());
     point("acted");
     let recorded = acted.and_then(|()| {
         let nonce = own::random_hex().map_err(|error| error.to_string())?;
-        journal.nonce = Some(nonce.clone());
+        journal.nonce = Some(nonce);
         ledger.transition(journal, State::Applied, None).map_err(|error| error.to_string())?;
-        Ok(nonce)
+        Pending::of(journal).ok_or_else(|| "what was just written down is not there".to_owned())
     });
     match recorded {
-        Ok(nonce) => {
+        Ok(pending) => {
             point("applied");
-            Ok(Outcome::Applied { nonce, left_ms: journal.deadline_boot_ms.saturating_sub(clock::boot_ms()) })
+            Ok(Outcome::Applied(pending))
         }
         Err(why) => {
             undo(ledger, journal, &why).map_err(impossible)?;
             Ok(Outcome::Ended(journal.entry.clone()))
         }
     }
+}
+
+/// The plan that waits for its confirmation, if one does.
+pub fn pending(places: &Places) -> io::Result<Option<Pending>> {
+    Ok(Ledger::lock(places)?.unfinished()?.as_ref().and_then(Pending::of))
 }
 
 /// Makes a plan last that the controller has seen to work.
@@ -135,7 +162,7 @@ pub fn confirm(places: &Places, id: &PlanId, nonce: &str) -> io::Result<Entry> {
     ledger.transition(&mut journal, State::Confirmed, None)?;
     point("confirmed");
     let (plan, before) = ledger.before(id)?;
-    let made_to_last = steps::persist(&plan.step, &before, places);
+    let made_to_last = steps::persist(&plan.step, &before, id, places);
     point("persisting");
     match made_to_last {
         Ok(note) => ledger.transition(&mut journal, State::Persisted, note.map(str::to_owned))?,

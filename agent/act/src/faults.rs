@@ -37,6 +37,8 @@ mod at {
         debug_assert!(super::POINTS.contains(&name), "{name} is not in the list");
         if chosen() == Some(name) {
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP).ok();
+            // The signal is the whole process's: another thread may have to take it first, and must find a processor to.
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 }

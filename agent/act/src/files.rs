@@ -3,9 +3,10 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 /// The most that is read of any file.
 const MAX: u64 = 1 << 20;
@@ -61,8 +62,81 @@ fn content(file: File) -> io::Result<Vec<u8>> {
 /// Puts a file in place so that after a power cut either the old one is there or the new one, whole. Owner and mode of the old one
 /// stay; a new one gets `mode`.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let (folder, name) = split(path)?;
-    let draft = folder.join(format!(".{name}.dialtone"));
+    fs::rename(draft(path, content, mode)?, path)?;
+    sync(split(path)?.0)
+}
+
+/// Puts `to` in the place of `from`, each a whole file or none; false, and nothing is changed, where something else is there. What
+/// is there is compared after it was taken away, in one step with putting the new one there (renameat2(2)): nobody can
+/// change it between.
+pub fn exchange(path: &Path, from: Option<&[u8]>, to: Option<&[u8]>, mode: u32) -> io::Result<bool> {
+    let exchanged = match (from, to) {
+        (None, None) => return Ok(!fs::exists(path)?),
+        (None, Some(to)) => {
+            let draft = draft(path, to, mode)?;
+            let put = rename(&draft, path, RenameFlags::NOREPLACE)?;
+            if !put {
+                fs::remove_file(draft)?;
+            }
+            put
+        }
+        (Some(from), Some(to)) => {
+            let draft = draft(path, to, mode)?;
+            let swapped = swap(&draft, path, from, to);
+            remove_if_there(&draft)?;
+            swapped?
+        }
+        (Some(from), None) => {
+            let aside = beside(path)?;
+            remove_if_there(&aside)?;
+            if !rename(path, &aside, RenameFlags::NOREPLACE)? {
+                return Ok(false);
+            }
+            let same = is(&aside, from);
+            // Somebody else's goes back, unless they have made a newer one.
+            if same || !rename(&aside, path, RenameFlags::NOREPLACE)? {
+                fs::remove_file(aside)?;
+            }
+            same
+        }
+    };
+    sync(split(path)?.0)?;
+    Ok(exchanged)
+}
+
+/// Lets two files change places until the one that was taken away is the one that should have been there: first ours for the
+/// expected one, and if that was another, back again, for as long as somebody else puts newer ones there.
+fn swap(draft: &Path, path: &Path, from: &[u8], to: &[u8]) -> io::Result<bool> {
+    let (mut expected, mut put) = (from.to_vec(), to.to_vec());
+    for round in 0.. {
+        if !rename(draft, path, RenameFlags::EXCHANGE)? {
+            return Ok(false);
+        }
+        if is(draft, &expected) {
+            return Ok(round == 0);
+        }
+        expected = std::mem::replace(&mut put, read(draft).ok().flatten().unwrap_or_default());
+    }
+    Ok(false)
+}
+
+/// Whether a file can be read and holds this.
+fn is(path: &Path, content: &[u8]) -> bool {
+    read(path).is_ok_and(|found| found.as_deref() == Some(content))
+}
+
+/// False where the target is there and must not be, or either is not there and must be.
+fn rename(from: &Path, to: &Path, flags: RenameFlags) -> io::Result<bool> {
+    match renameat_with(CWD, from, CWD, to, flags) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST | Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a file's next content beside it, to last.
+fn draft(path: &Path, content: &[u8], mode: u32) -> io::Result<PathBuf> {
+    let draft = beside(path)?;
     remove_if_there(&draft)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     file.write_all(content)?;
@@ -75,8 +149,12 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     file.sync_all()?;
-    fs::rename(&draft, path)?;
-    sync(folder)
+    Ok(draft)
+}
+
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let (folder, name) = split(path)?;
+    Ok(folder.join(format!(".{name}.dialtone")))
 }
 
 /// Takes a file away, if it is there.
@@ -147,9 +225,27 @@ mod tests {
         write(&path, b"b", 0o644).unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"b");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
-        remove(&path).unwrap();
-        remove(&path).unwrap();
-        assert_eq!(read(&path).unwrap(), None);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(exchange(&path, Some(b"b"), Some(b"c"), 0o644).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn only_what_was_expected_is_exchanged_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("60-es.conf");
+        for there in [None, Some(b"a".as_slice()), Some(b"theirs")] {
+            for (from, to) in
+                [(None, None), (None, Some(b"b".as_slice())), (Some(b"a".as_slice()), None), (Some(b"a"), Some(b"b"))]
+            {
+                remove(&path).unwrap();
+                if let Some(there) = there {
+                    fs::write(&path, there).unwrap();
+                }
+                assert_eq!(exchange(&path, from, to, 0o644).unwrap(), there == from, "{there:?} {from:?} {to:?}");
+                let expected = if there == from { to } else { there };
+                assert_eq!(read(&path).unwrap().as_deref(), expected);
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), usize::from(expected.is_some()));
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common_plan::PlanId;
 use common_plan::wire::{MAX_LINE, Reply, Request};
 
-use crate::carry::{self, Outcome};
+use crate::carry::{self, Outcome, Pending};
 use crate::places::Places;
 use crate::{files, guard, tell};
 
@@ -96,16 +96,25 @@ fn say(mut stream: &UnixStream, reply: &Reply) -> io::Result<()> {
 fn answer(places: &Places, request: Request) -> Reply {
     match request {
         Request::Act { plan, approvals } => match carry::act(places, &plan, &approvals) {
-            Ok(Outcome::Applied { nonce, left_ms }) => {
-                watch(places, plan.id());
-                Reply::Applied { nonce, left_ms }
+            Ok(Outcome::Applied(pending)) => {
+                watch(places, pending.plan.clone());
+                applied(pending)
             }
             Ok(Outcome::Ended(entry)) => Reply::Done { entry },
             Err(refusal) => refused(refusal.code(), &refusal.to_string()),
         },
+        Request::Pending {} => match carry::pending(places) {
+            Ok(Some(pending)) => applied(pending),
+            Ok(None) => Reply::Idle {},
+            Err(error) => refused("impossible", &error.to_string()),
+        },
         Request::Confirm { plan, nonce } => ended(carry::confirm(places, &plan, &nonce)),
-        Request::Revert { plan } => ended(carry::revert(places, &plan, "the controller asked for it")),
+        Request::Revert { plan, doubt } => ended(carry::revert(places, &plan, &doubt.to_string())),
     }
+}
+
+fn applied(Pending { plan, nonce, left_ms }: Pending) -> Reply {
+    Reply::Applied { plan, nonce, left_ms }
 }
 
 /// From here on somebody sees the guard die.

@@ -2,16 +2,19 @@
 //! guard, or both are killed at any point.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod host;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use agent_act::faults::POINTS;
-use common_plan::wire::{Reply, Request};
+use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{PlanBytes, State};
-use host::{Host, NEW, is_stopped, until};
-use rustix::process::{Signal, kill_process};
+use tests_node::{Host, Kernel, Then, Victim, When, strike, until};
+
+const NEW: u64 = 262_144;
+
+fn new_host() -> Host {
+    Host::new(env!("CARGO_BIN_EXE_dialtone-actuator"), Kernel::File)
+}
 
 fn applied(reply: Option<Reply>) -> String {
     match reply {
@@ -35,8 +38,23 @@ fn state(reply: Option<Reply>) -> State {
 }
 
 #[test]
+fn whoever_was_away_learns_what_waits_for_a_confirmation() {
+    let host = new_host();
+    let _actuator = host.serve(None);
+    assert_eq!(host.ask(&Request::Pending {}), Some(Reply::Idle {}));
+    let plan = host.plan(900).encode().unwrap();
+    let made = applied(host.ask(&host.act(&plan)));
+    let pending = host.ask(&Request::Pending {});
+    assert!(matches!(&pending, Some(Reply::Applied { plan: waits, .. }) if *waits == plan.id()), "{pending:?}");
+    let nonce = applied(pending);
+    assert_eq!(nonce, made);
+    assert_eq!(state(host.ask(&Request::Confirm { plan: plan.id(), nonce })), State::Persisted);
+    assert_eq!(host.ask(&Request::Pending {}), Some(Reply::Idle {}));
+}
+
+#[test]
 fn a_confirmed_plan_lasts_and_acts_once() {
-    let host = Host::new();
+    let host = new_host();
     let _actuator = host.serve(None);
     let plan = host.plan(900).encode().unwrap();
     let nonce = applied(host.ask(&host.act(&plan)));
@@ -48,14 +66,14 @@ fn a_confirmed_plan_lasts_and_acts_once() {
     assert!(host.is_new());
     assert_eq!(host.entry(&plan).unwrap().approvers, ["alice"]);
     assert_eq!(code(host.ask(&host.act(&plan))), "repeated");
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Persisted);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Persisted);
     until("the guard has gone", || host.guards().is_empty());
     assert!(host.is_new());
 }
 
 #[test]
 fn what_is_not_confirmed_is_undone_by_the_guard_alone() {
-    let host = Host::new();
+    let host = new_host();
     let mut actuator = host.serve(None);
     let plan = host.plan(10).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
@@ -67,11 +85,11 @@ fn what_is_not_confirmed_is_undone_by_the_guard_alone() {
 
 #[test]
 fn a_plan_is_undone_at_once_when_it_is_asked_for_or_its_guard_dies() {
-    let host = Host::new();
+    let host = new_host();
     let _actuator = host.serve(None);
     let plan = host.plan(900).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Reverted);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Reverted);
     assert!(host.is_old());
     until("the guard has gone", || host.guards().is_empty());
     let plan = host.plan(899).encode().unwrap();
@@ -86,25 +104,25 @@ fn a_plan_is_undone_at_once_when_it_is_asked_for_or_its_guard_dies() {
 
 #[test]
 fn what_somebody_else_set_meanwhile_is_left_alone() {
-    let host = Host::new();
+    let host = new_host();
     let _actuator = host.serve(None);
     let plan = host.plan(900).encode().unwrap();
     applied(host.ask(&host.act(&plan)));
-    host.write("proc/sys/vm/max_map_count", "500000\n");
-    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id() })), State::Conflict);
+    host.set_live(500_000);
+    assert_eq!(state(host.ask(&Request::Revert { plan: plan.id(), doubt: Doubt::NotSeen })), State::Conflict);
     assert_eq!(host.live(), 500_000);
     assert!(host.entry(&plan).unwrap().because.unwrap().contains("vm.max_map_count is 500000"));
 }
 
 #[test]
 fn what_is_refused_changes_nothing() {
-    let host = Host::new();
+    let host = new_host();
     let _actuator = host.serve(None);
     let plan = host.plan(900);
     let bytes = plan.encode().unwrap();
     let unsigned = Request::Act { plan: bytes.clone(), approvals: Vec::new() };
     assert_eq!(code(host.ask(&unsigned)), "unsigned");
-    let another = Host::new();
+    let another = new_host();
     assert_eq!(code(host.ask(&another.act(&bytes))), "unsigned");
     let garbage = PlanBytes::new(b"{}".to_vec()).unwrap();
     assert_eq!(code(host.ask(&host.act(&garbage))), "invalid");
@@ -124,7 +142,7 @@ fn what_is_refused_changes_nothing() {
 
 #[test]
 fn one_plan_at_a_time() {
-    let host = Host::new();
+    let host = new_host();
     let _actuator = host.serve(None);
     let first = host.plan(900).encode().unwrap();
     applied(host.ask(&host.act(&first)));
@@ -135,7 +153,7 @@ fn one_plan_at_a_time() {
 
 #[test]
 fn a_plan_of_another_boot_is_refused_and_what_was_live_is_undone() {
-    let host = Host::new();
+    let host = new_host();
     let mut actuator = host.serve(None);
     let [done, late] = [900, 899].map(|within| host.plan(within).encode().unwrap());
     applied(host.ask(&host.act(&done)));
@@ -149,65 +167,11 @@ fn a_plan_of_another_boot_is_refused_and_what_was_live_is_undone() {
     assert_eq!(code(host.ask(&host.act(&late))), "other-boot");
 }
 
-/// Who is killed once somebody has stopped.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Victim {
-    Actuator,
-    Guard,
-    Both,
-}
-
-/// What is asked for after the act.
-#[derive(Debug, Clone, Copy)]
-enum Then {
-    Confirm,
-    Revert,
-}
-
 /// One kill, and what is left of it.
-fn kill_at(point: &str, victim: Victim, then: Then) -> (bool, State) {
-    let host = Host::new();
+fn kill_at(point: &'static str, victim: Victim, then: Then) -> (bool, State) {
+    let host = new_host();
     let plan = host.plan(900).encode().unwrap();
-    let mut actuator = host.serve(Some(point));
-    let stopped = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            let Some(Reply::Applied { nonce, .. }) = host.ask(&host.act(&plan)) else { return };
-            host.ask(&match then {
-                Then::Confirm => Request::Confirm { plan: plan.id(), nonce },
-                Then::Revert => Request::Revert { plan: plan.id() },
-            });
-        });
-        let stopped = || is_stopped(actuator.pid()) || host.guards().into_iter().any(is_stopped);
-        let mut at_point = false;
-        until("somebody stops, or it is over", || {
-            at_point = stopped();
-            at_point || asking.is_finished()
-        });
-        if victim != Victim::Actuator {
-            host.kill_guards();
-        }
-        if victim != Victim::Guard {
-            actuator.kill();
-        }
-        // Whoever lives goes on, as often as it stops.
-        // One that has just gone needs nothing.
-        let resume = |pid| kill_process(pid, Signal::CONT).unwrap_or_default();
-        until("the asking ends", || {
-            host.guards().into_iter().for_each(resume);
-            if victim == Victim::Guard {
-                resume(actuator.pid());
-            }
-            asking.is_finished()
-        });
-        if victim == Victim::Guard {
-            until("the actuator has seen to it", || {
-                resume(actuator.pid());
-                host.entry(&plan).is_none_or(|entry| entry.state.is_final())
-            });
-        }
-        at_point
-    });
-    drop(actuator);
+    let stopped = strike(&host, &plan, When::At(point), victim, then);
     host.recover();
     let again = host.serve(None);
     let entry = host.entry(&plan).unwrap();
@@ -224,8 +188,8 @@ fn kill_at(point: &str, victim: Victim, then: Then) -> (bool, State) {
 fn whoever_is_killed_wherever_the_host_is_old_or_confirmed_new_and_says_which() {
     for point in POINTS {
         let mut kills = 0;
-        for victim in [Victim::Actuator, Victim::Guard, Victim::Both] {
-            for then in [Then::Confirm, Then::Revert] {
+        for victim in Victim::ALL {
+            for then in Then::ALL {
                 let (stopped, state) = kill_at(point, victim, then);
                 println!("{point}: {victim:?} killed, {then:?}: {state:?}");
                 kills += usize::from(stopped);

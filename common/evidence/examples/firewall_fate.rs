@@ -69,6 +69,7 @@ fn main() -> ExitCode {
         ufw: ufw.as_ref(),
         firewalld: firewalld.as_ref(),
         interfaces: interfaces.as_ref(),
+        ..Reads::default()
     });
     for line in std::io::stdin().lines().map_while(Result::ok) {
         match packet(&line) {

@@ -3,8 +3,8 @@
 use common_evidence::collectors::{
     actuator::Actuator, engine_config::EngineConfig, engine_log::EngineLog, engines::Engines, firewalld::Firewalld,
     host::Host, interfaces::Interfaces, iptables::Iptables, journal::JournalLine, nftables::Nftables,
-    packages::Packages, policy::NodePolicy, processes::Processes, sockets::Sockets, sysctl::Sysctls,
-    sysctl_files::PersistedSysctls, ufw::Ufw, unit::Unit,
+    packages::Packages, policy::NodePolicy, processes::Processes, rules_files::RulesFiles, sockets::Sockets,
+    sysctl::Sysctls, sysctl_files::PersistedSysctls, ufw::Ufw, unit::Unit,
 };
 use common_evidence::{ALL, Evidence, bootstrap, redact, settings};
 use common_model::probe::Product;
@@ -39,6 +39,7 @@ fn parse_all(raw: &[u8], subject: &str) -> Vec<&'static str> {
         parse::<Nftables>(raw, subject),
         parse::<Packages>(raw, subject),
         parse::<Processes>(raw, subject),
+        parse::<RulesFiles>(raw, subject),
         parse::<Sockets>(raw, subject),
         parse::<Sysctls>(raw, subject),
         parse::<PersistedSysctls>(raw, subject),

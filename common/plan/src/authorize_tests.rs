@@ -218,7 +218,7 @@ fn signed_nonsense_is_refused_as_such() {
 #[test]
 fn nobody_opens_a_port_to_everyone() {
     let world = World::new();
-    let open = r#"{"action":"firewall-allow","source":"0.0.0.0/0","port":9200,"openings":[{"owner":"ufw","at":null}],"for_s":null}"#;
+    let open = r#"{"action":"firewall-allow","source":"0.0.0.0/0","port":9200,"openings":[{"owner":"ufw","before":null}],"for_s":null}"#;
     let plan = Plan { step: serde_json::from_str(open).unwrap(), ..world.plan() };
     assert!(matches!(plan.encode(), Err(InvalidPlan::Rule(_))));
     // Nor a network wider than any the policy names, nor one beside it.

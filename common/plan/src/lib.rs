@@ -13,6 +13,7 @@ mod policy;
 mod record;
 mod report;
 pub mod rollout;
+pub mod rules_file;
 mod step;
 pub mod wire;
 
@@ -25,6 +26,6 @@ pub use record::{Approved, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
 pub use rollout::{Rollout, RolloutId};
 pub use step::{
-    Action, Carrier, FirewallAllow, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlFile, SysctlSet,
-    UnitLimit, Verb,
+    Action, Carrier, FirewallAllow, FirewallRevoke, Limit, LimitValue, Opening, Place, RulesFile, Service, Step,
+    Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb,
 };

@@ -8,7 +8,7 @@ use common_model::{CauseId, NodeName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Digest, SessionId};
-use crate::step::{Carrier, Opening, Step};
+use crate::step::{Carrier, FirewallAllow, Opening, Step};
 
 /// The largest plan.
 pub const MAX_PLAN_BYTES: usize = 64 * 1024;
@@ -18,6 +18,8 @@ pub const SCHEMA: &str = "dialtone.plan/1";
 const MAX_TEXT: usize = 2000;
 /// Confirm windows, in seconds.
 const WINDOW: std::ops::RangeInclusive<u32> = 10..=900;
+/// How long a port is opened that is not opened for good, in seconds.
+const LIMITED: std::ops::RangeInclusive<u32> = 60..=30 * 24 * 3600;
 
 /// What is to be done on one node, once. Immutable: whoever changes a byte makes another plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +179,10 @@ impl PlanBytes {
     /// Reads the plan and checks the rules that hold for every plan on every node.
     pub fn decode(&self) -> Result<Plan, InvalidPlan> {
         let plan: Plan = serde_json::from_slice(&self.0).map_err(|error| InvalidPlan::Json(error.to_string()))?;
-        plan.check().map_err(InvalidPlan::Rule)?;
+        // One plan has one text and so one id: the same fields in another order, or spaced out, are no plan.
+        if plan.encode()? != *self {
+            return Err(InvalidPlan::Rule("it is not written as plans are"));
+        }
         Ok(plan)
     }
 }
@@ -238,29 +243,8 @@ impl Plan {
             }
         }
         match &self.step {
-            Step::FirewallAllow(step) => {
-                if step.source.prefix() == 0 {
-                    return Err("it would open a port to everyone");
-                }
-                if step.openings.is_empty() || step.openings.len() > 8 {
-                    return Err("a firewall is opened in one to eight places");
-                }
-                let family = |family: &str| match family {
-                    "inet" => true,
-                    "ip" => step.source.address().is_ipv4(),
-                    "ip6" => step.source.address().is_ipv6(),
-                    _ => false,
-                };
-                let fits = step.openings.iter().all(|opening| match opening {
-                    Opening::Nftables { family: name, .. } => family(name.as_str()),
-                    Opening::Firewalld { zone, policy, .. } => zone.is_some() != policy.is_some(),
-                    Opening::Ufw { at } => at.is_none_or(|at| at > 0),
-                    Opening::Iptables { before, .. } => before.as_ref().is_none_or(|place| place.number > 0),
-                });
-                if !fits || step.port == 0 {
-                    return Err("an opening does not fit its source");
-                }
-            }
+            Step::FirewallAllow(step) => check_openings(step)?,
+            Step::FirewallRevoke(step) => check_openings(&step.made)?,
             Step::UnitLimit(step) if step.limits.is_empty() => return Err("it changes no limit"),
             Step::SysctlSet(step) if step.from == step.to && step.persist.is_none() => {
                 return Err("it changes nothing");
@@ -269,4 +253,36 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn check_openings(step: &FirewallAllow) -> Result<(), &'static str> {
+    if step.source.prefix() == 0 {
+        return Err("it would open a port to everyone");
+    }
+    if step.openings.is_empty() || step.openings.len() > 8 {
+        return Err("a firewall is opened in one to eight places");
+    }
+    if step.for_s.is_some_and(|seconds| !LIMITED.contains(&seconds)) {
+        return Err("a port is opened for a minute at least and thirty days at most, or for good");
+    }
+    let family = |family: &str| match family {
+        "inet" => true,
+        "ip" => step.source.address().is_ipv4(),
+        "ip6" => step.source.address().is_ipv6(),
+        _ => false,
+    };
+    let fits = step.openings.iter().all(|opening| {
+        let place = match opening {
+            Opening::Nftables { family: name, .. } => family(name.as_str()),
+            Opening::Firewalld { zone, policy, .. } => zone.is_some() != policy.is_some(),
+            Opening::Ufw { before } | Opening::Iptables { before, .. } => {
+                before.as_ref().is_none_or(|place| place.number > 0)
+            }
+        };
+        place && opening.file(step.source).is_none_or(|file| file.fits(opening, step.source))
+    });
+    if !fits || step.port == 0 {
+        return Err("an opening does not fit its source");
+    }
+    Ok(())
 }

@@ -237,6 +237,12 @@ impl Policy {
                 opens(allowed, allow)?;
                 allowed.approvals
             }
+            // Who may let somebody in may take that away again.
+            Step::FirewallRevoke(revoke) => {
+                let allowed = self.allow.firewall_allow.as_ref().ok_or_else(|| absent(Action::FirewallAllow))?;
+                opens(allowed, &revoke.made)?;
+                allowed.approvals
+            }
             Step::UnitLimit(limit) => {
                 let allowed = self.allow.unit_limit.as_ref().ok_or_else(|| absent(Action::UnitLimit))?;
                 one_of(&allowed.units, &limit.unit)?;

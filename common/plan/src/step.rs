@@ -8,6 +8,7 @@ use common_model::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Digest, Label, UnitName};
+use crate::plan::PlanId;
 
 /// What one plan does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub enum Step {
     SysctlSet(SysctlSet),
     /// Lets a network reach a port.
     FirewallAllow(FirewallAllow),
+    /// Takes away the rules that an earlier plan made.
+    FirewallRevoke(FirewallRevoke),
     /// Raises resource limits of a unit.
     UnitLimit(UnitLimit),
     /// Starts or restarts a unit.
@@ -31,6 +34,8 @@ pub enum Action {
     SysctlSet,
     /// [`Step::FirewallAllow`]
     FirewallAllow,
+    /// [`Step::FirewallRevoke`]
+    FirewallRevoke,
     /// [`Step::UnitLimit`]
     UnitLimit,
     /// [`Step::Service`]
@@ -43,6 +48,7 @@ impl Step {
         match self {
             Step::SysctlSet(_) => Action::SysctlSet,
             Step::FirewallAllow(_) => Action::FirewallAllow,
+            Step::FirewallRevoke(_) => Action::FirewallRevoke,
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
         }
@@ -54,7 +60,7 @@ impl Step {
             Step::SysctlSet(step) => step.start.as_ref(),
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
-            Step::FirewallAllow(_) => None,
+            Step::FirewallAllow(_) | Step::FirewallRevoke(_) => None,
         }
     }
 }
@@ -64,7 +70,11 @@ impl Step {
     pub fn restarts(&self) -> Option<&UnitName> {
         match self {
             Step::Service(Service { unit, verb: Verb::Restart, .. }) => Some(unit),
-            Step::Service(_) | Step::SysctlSet(_) | Step::UnitLimit(_) | Step::FirewallAllow(_) => None,
+            Step::Service(_)
+            | Step::SysctlSet(_)
+            | Step::UnitLimit(_)
+            | Step::FirewallAllow(_)
+            | Step::FirewallRevoke(_) => None,
         }
     }
 }
@@ -82,7 +92,11 @@ impl Action {
     /// Who carries it out.
     pub fn carrier(self) -> Carrier {
         match self {
-            Action::SysctlSet | Action::FirewallAllow | Action::UnitLimit | Action::Service => Carrier::Node,
+            Action::SysctlSet
+            | Action::FirewallAllow
+            | Action::FirewallRevoke
+            | Action::UnitLimit
+            | Action::Service => Carrier::Node,
         }
     }
 }
@@ -92,6 +106,7 @@ impl fmt::Display for Action {
         f.write_str(match self {
             Action::SysctlSet => "sysctl-set",
             Action::FirewallAllow => "firewall-allow",
+            Action::FirewallRevoke => "firewall-revoke",
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
         })
@@ -196,14 +211,25 @@ pub struct FirewallAllow {
     pub for_s: Option<u32>,
 }
 
+/// [`Step::FirewallRevoke`]: the rules of that plan, found by its mark, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirewallRevoke {
+    /// The plan that made them.
+    pub plan: PlanId,
+    /// What it made. Should this not be confirmed, that is made again.
+    pub made: FirewallAllow,
+}
+
 /// One rule, in whatever owns the firewall.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "owner", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Opening {
-    /// `ufw allow`, or `ufw insert N allow` where a rule that denies stands before.
+    /// A rule of ufw's, as `ufw allow` makes it, or `ufw insert N allow` where a rule that denies stands before: first in the
+    /// kernel, in ufw's own file once confirmed.
     Ufw {
-        /// Place, counted from 1 as `ufw status numbered` does; none: at the end.
-        at: Option<u16>,
+        /// The rule it goes before: its number in `ufw status numbered`, and how ufw's file notes it; none: at the end.
+        before: Option<Place>,
     },
     /// A rich rule, runtime first and permanent once confirmed.
     Firewalld {
@@ -226,6 +252,8 @@ pub enum Opening {
         before: Option<Place>,
         /// The chain sees the answers: source and destination change places.
         reply: bool,
+        /// Where it is kept once confirmed; none: it goes with the next reload or boot.
+        file: Option<RulesFile>,
     },
     /// A rule in a chain of iptables.
     Iptables {
@@ -239,16 +267,93 @@ pub enum Opening {
         before: Option<Place>,
         /// The chain sees the answers.
         reply: bool,
+        /// Where it is kept once confirmed; none: it goes with the next reload or boot.
+        file: Option<RulesFile>,
     },
+}
+
+impl Opening {
+    /// The file that keeps it, where there is one to write. What firewalld keeps it writes itself.
+    pub fn file(&self, source: Network) -> Option<RulesFile> {
+        match self {
+            Opening::Ufw { .. } if source.address().is_ipv4() => Some(RulesFile::Ufw),
+            Opening::Ufw { .. } => Some(RulesFile::Ufw6),
+            Opening::Firewalld { .. } => None,
+            Opening::Nftables { file, .. } | Opening::Iptables { file, .. } => *file,
+        }
+    }
+
+    /// Whether a reload or a boot takes it away.
+    pub fn is_lost_at_boot(&self) -> bool {
+        matches!(self, Opening::Nftables { file: None, .. } | Opening::Iptables { file: None, .. })
+    }
+}
+
+/// A file that a service of the host loads rules from at boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RulesFile {
+    /// Of `nftables.service` on Debian and Ubuntu.
+    #[serde(rename = "/etc/nftables.conf")]
+    Nftables,
+    /// Of `nftables.service` on RHEL.
+    #[serde(rename = "/etc/sysconfig/nftables.conf")]
+    NftablesSysconfig,
+    /// Of `netfilter-persistent.service`.
+    #[serde(rename = "/etc/iptables/rules.v4")]
+    Persistent,
+    /// Of `netfilter-persistent.service`.
+    #[serde(rename = "/etc/iptables/rules.v6")]
+    Persistent6,
+    /// Of `iptables.service` on RHEL.
+    #[serde(rename = "/etc/sysconfig/iptables")]
+    Sysconfig,
+    /// Of `ip6tables.service` on RHEL.
+    #[serde(rename = "/etc/sysconfig/ip6tables")]
+    Sysconfig6,
+    /// ufw's own.
+    #[serde(rename = "/etc/ufw/user.rules")]
+    Ufw,
+    /// ufw's own, of IPv6.
+    #[serde(rename = "/etc/ufw/user6.rules")]
+    Ufw6,
+}
+
+impl RulesFile {
+    /// Absolute path.
+    pub fn path(self) -> &'static str {
+        match self {
+            RulesFile::Nftables => "/etc/nftables.conf",
+            RulesFile::NftablesSysconfig => "/etc/sysconfig/nftables.conf",
+            RulesFile::Persistent => "/etc/iptables/rules.v4",
+            RulesFile::Persistent6 => "/etc/iptables/rules.v6",
+            RulesFile::Sysconfig => "/etc/sysconfig/iptables",
+            RulesFile::Sysconfig6 => "/etc/sysconfig/ip6tables",
+            RulesFile::Ufw => "/etc/ufw/user.rules",
+            RulesFile::Ufw6 => "/etc/ufw/user6.rules",
+        }
+    }
+
+    /// Whether it may keep such an opening: of this tool, and of this family.
+    pub fn fits(self, opening: &Opening, source: Network) -> bool {
+        let v4 = source.address().is_ipv4();
+        match (self, opening) {
+            (RulesFile::Nftables | RulesFile::NftablesSysconfig, Opening::Nftables { .. }) => true,
+            (RulesFile::Persistent | RulesFile::Sysconfig, Opening::Iptables { .. })
+            | (RulesFile::Ufw, Opening::Ufw { .. }) => v4,
+            (RulesFile::Persistent6 | RulesFile::Sysconfig6, Opening::Iptables { .. })
+            | (RulesFile::Ufw6, Opening::Ufw { .. }) => !v4,
+            _ => false,
+        }
+    }
 }
 
 /// A rule that has to be where it was seen, else nothing is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// nftables: the rule's handle; iptables: its number, from 1.
+    /// nftables: the rule's handle; iptables and ufw: its number, from 1.
     pub number: u64,
-    /// The rule as its own tool shows it; never handed to any program.
+    /// The rule as its own tool shows it, or as ufw's file notes it; never handed to any program.
     pub rule: String,
 }
 

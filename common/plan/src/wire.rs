@@ -2,7 +2,8 @@
 //!
 //! The agent asks [`Request::Act`]; the actuator answers [`Reply::Refused`], or [`Reply::Applied`] once the change is live. The
 //! agent has the controller look from outside over a new connection and, if it is content, sends [`Request::Confirm`] with the
-//! nonce, on this connection or another. [`Reply::Done`] is how it ended.
+//! nonce, on this connection or another. [`Reply::Done`] is how it ended. An agent that was started again meanwhile asks
+//! [`Request::Pending`] and goes on where the one before it was.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,11 +32,34 @@ pub enum Request {
         /// From [`Reply::Applied`]; proves that whoever confirms was reached after the change.
         nonce: String,
     },
-    /// The controller has seen that it does not work, or has given up: undo it now instead of at the deadline.
+    /// Which plan waits for its confirmation?
+    Pending {},
+    /// It is not going to be confirmed: undo it now instead of at the deadline.
     Revert {
         /// Which.
         plan: PlanId,
+        /// Why not.
+        doubt: Doubt,
     },
+}
+
+/// Why a plan is not confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doubt {
+    /// The controller has looked from outside and has not seen it work.
+    NotSeen,
+    /// The controller was not reached, over a connection made after the change, while there was time.
+    NotReached,
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Doubt::NotSeen => "it was not seen from outside to work",
+            Doubt::NotReached => "the controller was not reached in time after the change",
+        })
+    }
 }
 
 /// From the actuator.
@@ -51,11 +75,15 @@ pub enum Reply {
     },
     /// Live. Undone unless confirmed within the plan's window.
     Applied {
+        /// Which.
+        plan: PlanId,
         /// Random text made after the act.
         nonce: String,
         /// Milliseconds left to confirm.
         left_ms: u64,
     },
+    /// No plan waits for its confirmation.
+    Idle {},
     /// It has ended.
     Done {
         /// How.

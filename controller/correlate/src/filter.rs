@@ -4,6 +4,7 @@ use common_evidence::collectors::firewalld::Firewalld;
 use common_evidence::collectors::interfaces::Interfaces;
 use common_evidence::collectors::iptables::Iptables;
 use common_evidence::collectors::nftables::Nftables;
+use common_evidence::collectors::rules_files::RulesFiles;
 use common_evidence::collectors::ufw::Ufw;
 use common_evidence::firewall::{Fate, Firewalls, Owner, Packet, Reads, decide};
 use common_model::EvidenceId;
@@ -28,6 +29,7 @@ impl Filters {
         let ufw: Reading<Ufw> = node.one("");
         let firewalld: Reading<Firewalld> = node.one("");
         let interfaces: Reading<Interfaces> = node.one("");
+        let rules_files: Reading<RulesFiles> = node.one("");
         let mut evidence = Vec::new();
         evidence.extend(nftables.known().map(|cited| (Owner::Nftables, cited.id.clone())));
         let saved = [&ip, &ip6, &legacy, &legacy6].into_iter().filter_map(Reading::known);
@@ -47,6 +49,7 @@ impl Filters {
             ufw: value(&ufw),
             firewalld: value(&firewalld),
             interfaces: value(&interfaces),
+            rules_files: value(&rules_files),
         });
         Some(Self { firewalls, evidence })
     }

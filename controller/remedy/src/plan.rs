@@ -1,25 +1,63 @@
 //! From a remedy with a step to the plan an operator can approve. Pure: the time comes in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
-use common_plan::{Action, CarriedOutBy, Carrier, Goal, OnNode, Plan, Policy, Report, SCHEMA, Step, Why};
+use common_plan::{
+    Action, CarriedOutBy, Carrier, FirewallRevoke, Goal, OnNode, Plan, PlanId, Policy, Report, SCHEMA, Step, Why,
+};
 use controller_correlate::{NodePicture, Picture};
+use serde::{Deserialize, Serialize};
 
 use crate::ask::Ask;
 use crate::step;
 
-/// How long a plan can be approved and carried out.
-pub const TTL_MS: i64 = 15 * 60 * 1000;
+/// How long plans are good for, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Terms {
+    /// To be approved and begun.
+    pub valid_seconds: u32,
+    /// To prove itself, once it is live, before it is undone.
+    pub prove_seconds: u32,
+    /// The same where a unit is started, which has to come up first.
+    pub prove_start_seconds: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { valid_seconds: 900, prove_seconds: 60, prove_start_seconds: 300 }
+    }
+}
+
+impl Terms {
+    /// Which of them is out of its bounds, with the bounds.
+    pub fn out_of_bounds(&self) -> Option<(&'static str, u32, RangeInclusive<u32>)> {
+        let all = [
+            ("valid_seconds", self.valid_seconds, 20..=3600),
+            ("prove_seconds", self.prove_seconds, 10..=900),
+            ("prove_start_seconds", self.prove_start_seconds, 10..=900),
+        ];
+        all.into_iter().find(|(_, value, bounds)| !bounds.contains(value))
+    }
+
+    /// How long a plan can be approved and begun, in milliseconds.
+    pub(crate) fn valid_ms(&self) -> i64 {
+        i64::from(self.valid_seconds) * 1000
+    }
+
+    fn expiry(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(self.valid_ms())
+    }
+}
+
 /// A node whose clock differs by more would take the plan for expired, or for longer valid than it is.
 const MAX_CLOCK_OFFSET_MS: i64 = 30_000;
-/// Seconds within which a change has to prove itself; an engine that is started first has to come up.
-const WINDOW_S: u32 = 60;
-const WINDOW_WITH_START_S: u32 = 300;
 /// Bytes of one text in a plan, and lines of evidence.
 const MAX_TEXT: usize = 1000;
 const MAX_EVIDENCE: usize = 16;
@@ -41,7 +79,7 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
     for (verdict, change) in std::iter::once((&diagnosis.verdict, diagnosis.change.as_ref())).chain(behind) {
         let ask = Ask::new(verdict, change, picture);
         let Some(node) = ask.node else { continue };
-        let actuated = Actuated::of(node);
+        let actuated = Actuated::of(node, &means.terms);
         for (index, remedy) in diagnosis.remedies.iter().enumerate() {
             let mends = crate::actions::ALL
                 .iter()
@@ -64,29 +102,41 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
     proposals
 }
 
-/// A plan that sets what a verified one set back to what was before; else how to do it by hand. The node has to be as the first
-/// plan left it.
-pub fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
-    let Step::SysctlSet(set) = &plan.step else {
-        return Err(format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo));
+/// A plan that takes a verified one back; else how to do it by hand. The node has to be as the first plan left it.
+pub fn inverse(
+    id: &PlanId,
+    plan: &Plan,
+    node: &NodePicture,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<(Plan, u8), String> {
+    let (step, risk, undo) = match &plan.step {
+        Step::SysctlSet(set) => {
+            let mut step = set.clone();
+            (step.from, step.to, step.start) = (set.to, set.from, None);
+            step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
+            let risk = "What needed the higher value fails without it at its next start.".to_owned();
+            (Step::SysctlSet(step), risk, format!("set {} to {} again", set.key, set.to))
+        }
+        Step::FirewallAllow(made) => {
+            let risk = format!("{} can no longer reach port {}, unless another rule lets it.", made.source, made.port);
+            let undo = format!("approve a plan again that lets {} reach port {}", made.source, made.port);
+            (Step::FirewallRevoke(FirewallRevoke { plan: id.clone(), made: made.clone() }), risk, undo)
+        }
+        step => return Err(format!("{} is not taken back by a plan; by hand: {}", step.action(), plan.undo)),
     };
-    let actuated = Actuated::of(node).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
-    let mut step = set.clone();
-    (step.from, step.to, step.start) = (set.to, set.from, None);
-    step.persist = step.persist.map(|file| common_plan::SysctlFile { from: Some(set.to.to_string()), ..file });
+    let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
     let why = Why { sentence: format!("Takes back: {}", plan.why.sentence), evidence: Vec::new() };
-    let texts = (
-        "What needed the higher value fails without it at its next start.",
-        format!("set {} to {} again", set.key, set.to),
-    );
-    actuated.plan(Step::SysctlSet(step), (why, plan.goal.clone()), (texts.0, &texts.1), now)
+    actuated.plan(step, (why, plan.goal.clone()), (&risk, &undo), now)
 }
 
-/// What the controller has to carry out plans itself.
+/// What the controller's own configuration says of plans.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
     /// How many persons have to approve a sort of step; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
+    /// How long plans are good for.
+    pub terms: Terms,
 }
 
 impl Means {
@@ -104,7 +154,7 @@ impl Means {
             by: CarriedOutBy::Controller {},
             node: node.name.clone(),
             made_at: now,
-            expires_at: now.plus_millis(TTL_MS),
+            expires_at: self.terms.expiry(now),
             step,
             why,
             goal,
@@ -120,13 +170,14 @@ pub(crate) struct Actuated<'a> {
     node: &'a NodePicture,
     report: Report,
     policy: Option<Policy>,
+    terms: &'a Terms,
 }
 
 impl<'a> Actuated<'a> {
-    pub(crate) fn of(node: &'a NodePicture) -> Option<Self> {
+    pub(crate) fn of(node: &'a NodePicture, terms: &'a Terms) -> Option<Self> {
         let report = node.one::<Actuator>("").known()?.value.report.clone()?;
         let policy = node.one::<NodePolicy>("").known().and_then(|cited| cited.value.policy.clone());
-        Some(Self { node, report, policy })
+        Some(Self { node, report, policy, terms })
     }
 
     fn plan(
@@ -136,7 +187,7 @@ impl<'a> Actuated<'a> {
         texts: (&str, &str),
         now: Timestamp,
     ) -> Result<(Plan, u8), String> {
-        self.plan_for(TTL_MS, step, reasons, texts, now)
+        self.plan_for(self.terms.valid_ms(), step, reasons, texts, now)
     }
 
     /// A plan whose approval is good for this many milliseconds.
@@ -180,7 +231,10 @@ impl<'a> Actuated<'a> {
                 session: self.report.session.clone(),
                 epoch: policy.epoch,
                 expires_boot_ms,
-                confirm_within_s: if step.starts().is_some() { WINDOW_WITH_START_S } else { WINDOW_S },
+                confirm_within_s: match step.starts() {
+                    Some(_) => self.terms.prove_start_seconds,
+                    None => self.terms.prove_seconds,
+                },
             }),
             node: name.clone(),
             made_at: now,
@@ -205,6 +259,10 @@ pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     let verdict = &diagnosis.verdict;
     if verdict.cause.as_str() == "healthy" {
         return true;
+    }
+    if matches!(plan.step, Step::FirewallRevoke(_)) {
+        // That the endpoint cannot be reached from there any more is what was asked for.
+        return verdict.certainty > Certainty::Undetermined;
     }
     let remains = |verdict: &Verdict| verdict.cause == plan.goal.cause;
     let down = |verdict: &Verdict| {

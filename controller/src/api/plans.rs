@@ -176,7 +176,7 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
     let node: &NodeName = &plan.node;
-    let inverse = controller_remedy::plan::inverse(&plan, &core.present(node)?, now());
+    let inverse = controller_remedy::plan::inverse(id, &plan, &core.present(node)?, &core.config.plans, now());
     let (inverse, needed) = inverse.map_err(Status::failed_precondition)?;
     let title = format!("Take back: {}", kept.life.record.title);
     let by = core.plans.propose(&inverse, needed, &title, Some(operator), now())?;

@@ -57,14 +57,22 @@ impl Outcome {
 /// Does what the plan says, or finds that an earlier life of the controller has.
 async fn act(_core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
-        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+        Step::SysctlSet(_)
+        | Step::FirewallAllow(_)
+        | Step::FirewallRevoke(_)
+        | Step::UnitLimit(_)
+        | Step::Service(_) => not_ours(),
     }
 }
 
 /// Looks how it fares that was done.
 async fn follow(_core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
-        Step::SysctlSet(_) | Step::FirewallAllow(_) | Step::UnitLimit(_) | Step::Service(_) => not_ours(),
+        Step::SysctlSet(_)
+        | Step::FirewallAllow(_)
+        | Step::FirewallRevoke(_)
+        | Step::UnitLimit(_)
+        | Step::Service(_) => not_ours(),
     }
 }
 

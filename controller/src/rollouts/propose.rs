@@ -67,7 +67,15 @@ pub(crate) async fn propose(core: &Arc<Core>, text: String, why: String, who: St
             endpoint: found.endpoint().to_string(),
             elected: elected(found),
         });
-        let proposed = controller_remedy::rollout::propose(&cluster, members.collect(), asked, remarks, &why, now());
+        let proposed = controller_remedy::rollout::propose(
+            &cluster,
+            members.collect(),
+            asked,
+            remarks,
+            &why,
+            &core.config.plans,
+            now(),
+        );
         let proposed = proposed.map_err(Status::failed_precondition)?;
         store(&core, &proposed, &who)
     })

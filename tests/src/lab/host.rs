@@ -252,6 +252,24 @@ impl Host {
         Ok(cut)
     }
 
+    /// Drops every packet between this host and another, also of connections that stand, until the value returned is dropped.
+    ///
+    /// # Errors
+    /// When the rules cannot be made.
+    pub fn cut_from(&self, other: &Host) -> Result<PathCut> {
+        let cut = PathCut { table: format!("cut_{}_from_{}", self.octet, other.octet) };
+        let (table, here, there) = (&cut.table, self.bridge_port(), other.bridge_port());
+        let rules = format!(
+            "add table bridge {table}\n\
+             add chain bridge {table} path {{ type filter hook forward priority 0; }}\n\
+             add rule bridge {table} path iifname {here} oifname {there} drop\n\
+             add rule bridge {table} path iifname {there} oifname {here} drop\n"
+        );
+        let mut nft = client()?.command("nft");
+        command::output_with_input(nft.args(["-f", "-"]), rules.as_bytes())?.ok()?;
+        Ok(cut)
+    }
+
     fn make(&self, image: &Path) -> Result<()> {
         fs::write(self.directory.join("machine"), &self.machine)?;
         let (upper, work) = (self.directory.join("upper"), self.directory.join("work"));
@@ -360,7 +378,7 @@ impl Drop for Host {
     }
 }
 
-/// A cut between the client and a host's port; mended when dropped.
+/// A cut of the network that neither end can see; mended when dropped.
 pub struct PathCut {
     table: String,
 }

@@ -23,6 +23,7 @@ mod host;
 mod image;
 mod java;
 mod nspawn;
+pub mod persistent;
 mod run;
 pub mod shared;
 mod sysctl;

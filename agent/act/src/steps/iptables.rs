@@ -1,75 +1,106 @@
 //! One rule in a chain of iptables on nftables, marked with its plan's id.
 
-use common_plan::{FirewallAllow, Label, Place, PlanId, Refusal};
+use common_plan::Refusal;
 
-use super::firewall::mark;
-use crate::places::Places;
+use super::firewall::Rules;
 use crate::tools;
 
 /// A chain and a place in it.
 pub(super) struct Chain<'a> {
-    pub(super) table: &'a Label,
-    pub(super) chain: &'a Label,
-    pub(super) before: Option<&'a Place>,
+    pub(super) table: &'a str,
+    pub(super) chain: &'a str,
+    /// The number of the rule it goes before, from 1, and that rule where it has to be a certain one.
+    pub(super) before: Option<(u64, Option<&'a str>)>,
     pub(super) reply: bool,
 }
 
 impl Chain<'_> {
     /// Whether the rule it goes before is where it was seen.
-    pub(super) fn observe(&self, step: &FirewallAllow, id: &PlanId, places: &Places) -> Result<(), Refusal> {
-        let rules = self.rules(step, places).map_err(Refusal::Impossible)?;
-        if let Some(place) = self.before {
-            let index = usize::try_from(place.number.saturating_sub(1)).ok();
-            if index.and_then(|index| rules.get(index)) != Some(&place.rule) {
-                return Err(Refusal::Changed(format!("rule {} of chain {} is another", place.number, self.chain)));
-            }
+    pub(super) fn observe(&self, rules: Rules<'_>) -> Result<(), Refusal> {
+        let present = self.list(rules).map_err(Refusal::Impossible)?;
+        if let Some((number, Some(_))) = self.before
+            && self.number(&present) != Some(number)
+        {
+            return Err(Refusal::Changed(format!("rule {number} of chain {} is another", self.chain)));
         }
-        if rules.iter().any(|rule| is_marked(rule, id)) {
+        if present.iter().any(|rule| is_marked(rule, &rules.mark())) {
             return Err(Refusal::Changed("its rule is there already".to_owned()));
         }
         Ok(())
     }
 
-    pub(super) fn open(&self, step: &FirewallAllow, id: &PlanId, places: &Places) -> Result<(), String> {
-        let number = self.before.map(|place| place.number.to_string());
-        match &number {
-            Some(number) => self.run(step, &["-I", self.chain.as_str(), number], id, places),
-            None => self.run(step, &["-A", self.chain.as_str()], id, places),
+    /// Where it goes: the place that was seen, else before the first rule that is as the one seen there.
+    fn number(&self, present: &[String]) -> Option<u64> {
+        let (number, rule) = self.before?;
+        let Some(rule) = rule else { return Some(number) };
+        let seen = usize::try_from(number.checked_sub(1)?).ok().and_then(|index| present.get(index));
+        if seen.is_some_and(|seen| seen == rule) {
+            return Some(number);
         }
+        u64::try_from(present.iter().position(|other| other == rule)? + 1).ok()
+    }
+
+    pub(super) fn open(&self, rules: Rules<'_>) -> Result<(), String> {
+        if self.before.is_none() {
+            return self.run(&["-A", self.chain], Some(&rules.mark()), rules);
+        }
+        let number = self.number(&self.list(rules)?);
+        let number = number.ok_or_else(|| format!("the rule it goes before is not in chain {}", self.chain))?;
+        self.run(&["-I", self.chain, &number.to_string()], Some(&rules.mark()), rules)
     }
 
     /// Deletes every rule marked with the plan's id. A chain that has gone took it along.
-    pub(super) fn close(&self, step: &FirewallAllow, id: &PlanId, places: &Places) -> Result<(), String> {
-        let rules = match self.rules(step, places) {
-            Err(error) if error.contains("No chain/target/match by that name") => return Ok(()),
-            rules => rules?,
-        };
-        rules
-            .iter()
-            .filter(|rule| is_marked(rule, id))
-            .try_for_each(|_| self.run(step, &["-D", self.chain.as_str()], id, places))
+    pub(super) fn close(&self, rules: Rules<'_>) -> Result<(), String> {
+        let present = self.list_if_there(rules)?;
+        let mut own = present.iter().filter(|rule| is_marked(rule, &rules.mark()));
+        own.try_for_each(|_| self.run(&["-D", self.chain], Some(&rules.mark()), rules))
     }
 
-    fn run(&self, step: &FirewallAllow, place: &[&str], id: &PlanId, places: &Places) -> Result<(), String> {
-        let (source, port, mark) = (step.source.to_string(), step.port.to_string(), mark(id));
+    /// Deletes one rule that does the same and has no comment, if there is one.
+    pub(super) fn close_unmarked(&self, rules: Rules<'_>) -> Result<(), String> {
+        match self.run(&["-C", self.chain], None, rules) {
+            Ok(()) => self.run(&["-D", self.chain], None, rules),
+            Err(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn is_open(&self, rules: Rules<'_>) -> Result<bool, String> {
+        Ok(self.list_if_there(rules)?.iter().any(|rule| is_marked(rule, &rules.mark())))
+    }
+
+    /// How many rules there are besides the plan's.
+    pub(super) fn others(&self, rules: Rules<'_>) -> Result<usize, String> {
+        Ok(self.list(rules)?.iter().filter(|rule| !is_marked(rule, &rules.mark())).count())
+    }
+
+    fn run(&self, place: &[&str], mark: Option<&str>, rules: Rules<'_>) -> Result<(), String> {
+        let (source, port) = (rules.step.source.to_string(), rules.step.port.to_string());
         let (address, end) = if self.reply { ("-d", "--sport") } else { ("-s", "--dport") };
-        let rule = [address, &source, "-p", "tcp", "-m", "tcp", end, &port, "-m", "comment", "--comment", &mark];
-        let arguments = [&["-w", "-t", self.table.as_str()], place, &rule, &["-j", "ACCEPT"]].concat();
-        tools::run(places, program(step), &arguments).map(|_| ())
+        let rule = [address, &source, "-p", "tcp", "-m", "tcp", end, &port];
+        let comment = mark.map(|mark| ["-m", "comment", "--comment", mark]);
+        let comment = comment.as_ref().map_or(&[][..], |words| &words[..]);
+        let arguments = [&["-w", "-t", self.table], place, &rule, comment, &["-j", "ACCEPT"]].concat();
+        tools::run(rules.places, program(rules), &arguments).map(|_| ())
     }
 
     /// The chain's rules in order, as iptables shows them.
-    fn rules(&self, step: &FirewallAllow, places: &Places) -> Result<Vec<String>, String> {
-        let arguments = ["-w", "-t", self.table.as_str(), "-S", self.chain.as_str()];
-        let listing = tools::run(places, program(step), &arguments)?;
+    fn list(&self, rules: Rules<'_>) -> Result<Vec<String>, String> {
+        let listing = tools::run(rules.places, program(rules), &["-w", "-t", self.table, "-S", self.chain])?;
         Ok(listing.lines().filter(|line| line.starts_with("-A ")).map(str::to_owned).collect())
+    }
+
+    fn list_if_there(&self, rules: Rules<'_>) -> Result<Vec<String>, String> {
+        match self.list(rules) {
+            Err(error) if error.contains("No chain/target/match by that name") => Ok(Vec::new()),
+            rules => rules,
+        }
     }
 }
 
-fn program(step: &FirewallAllow) -> &'static str {
-    if step.source.address().is_ipv4() { "/usr/sbin/iptables-nft" } else { "/usr/sbin/ip6tables-nft" }
+fn program(rules: Rules<'_>) -> &'static str {
+    if rules.step.source.address().is_ipv4() { "/usr/sbin/iptables-nft" } else { "/usr/sbin/ip6tables-nft" }
 }
 
-fn is_marked(rule: &str, id: &PlanId) -> bool {
-    rule.split(' ').any(|word| word.trim_matches('"') == mark(id))
+fn is_marked(rule: &str, mark: &str) -> bool {
+    rule.split(' ').any(|word| word.trim_matches('"') == mark)
 }

@@ -2,20 +2,23 @@
 //! [`persist`] what lasts, and [`undo`] both, as often as it takes, but never over somebody else's change.
 
 mod firewall;
+mod firewalld;
 mod iptables;
 mod nftables;
 mod service;
 mod sysctl;
 mod sysctl_file;
+mod ufw;
 mod unit_limit;
 
 use std::path::Path;
 
-use common_plan::{PlanId, Refusal, Step};
+use common_plan::{Opening, PlanId, Refusal, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::places::Places;
+use firewall::Rules;
 
 /// What was there before, as far as the plan itself does not say it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,9 @@ pub struct Before {
     pub file: Option<String>,
     /// The state of the unit that is started, where one is.
     pub unit: Option<service::Activity>,
+    /// Where the rules are that are taken away, in the order of the openings.
+    #[serde(default)]
+    pub rules: Vec<firewall::Presence>,
 }
 
 /// Reads what the plan depends on. What is not as the plan says refuses it.
@@ -33,10 +39,15 @@ pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refu
         Step::SysctlSet(step) => sysctl::observe(step, places)?,
         Step::UnitLimit(step) => unit_limit::observe(step, places)?,
         Step::Service(step) => service::observe(step, places).map(|()| None)?,
-        Step::FirewallAllow(step) => firewall::observe(step, id, places).map(|()| None)?,
+        Step::FirewallAllow(step) => Rules::new(step, id, places).observe().map(|()| None)?,
+        Step::FirewallRevoke(_) => None,
+    };
+    let rules = match step {
+        Step::FirewallRevoke(step) => Rules::made(step, places).present()?,
+        _ => Vec::new(),
     };
     let unit = step.starts().map(|unit| service::activity(unit, places)).transpose().map_err(Refusal::Impossible)?;
-    Ok(Before { file, unit })
+    Ok(Before { file, unit, rules })
 }
 
 /// Makes it so until the next boot.
@@ -44,7 +55,8 @@ pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resu
     match step {
         Step::SysctlSet(step) => sysctl::apply(step, places)?,
         Step::UnitLimit(step) => unit_limit::apply(step, places)?,
-        Step::FirewallAllow(step) => firewall::apply(step, id, places)?,
+        Step::FirewallAllow(step) => Rules::new(step, id, places).open()?,
+        Step::FirewallRevoke(step) => Rules::made(step, places).close()?,
         Step::Service(step) => return service::act(step, places),
     }
     match (step.starts(), before.unit) {
@@ -54,14 +66,16 @@ pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resu
 }
 
 /// Makes it last; what there is to say of that, if anything.
-pub fn persist(step: &Step, before: &Before, places: &Places) -> Result<Option<&'static str>, String> {
+pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Result<Option<&'static str>, String> {
     match step {
         Step::SysctlSet(step) => sysctl::persist(step, before.file.as_deref(), places).map(|()| None),
         Step::UnitLimit(step) => unit_limit::persist(step, before.file.as_deref(), places).map(|()| None),
-        // The files that rules are loaded from are scripts of the administrator.
-        Step::FirewallAllow(_) => {
-            Ok(Some("until the firewall is loaded again or the node boots: put it in its file, too"))
+        Step::FirewallAllow(step) => {
+            Rules::new(step, id, places).keep()?;
+            let lost = step.openings.iter().any(Opening::is_lost_at_boot);
+            Ok(lost.then_some("until the firewall is loaded again or the node boots: put it in its file, too"))
         }
+        Step::FirewallRevoke(step) => Rules::made(step, places).forget().map(|()| None),
         Step::Service(_) => Ok(None),
     }
 }
@@ -76,7 +90,12 @@ pub fn undo(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resul
     let undone = match step {
         Step::SysctlSet(step) => sysctl::undo(step, before.file.as_deref(), places),
         Step::UnitLimit(step) => unit_limit::undo(step, before.file.as_deref(), places),
-        Step::FirewallAllow(step) => firewall::undo(step, id, places),
+        Step::FirewallAllow(step) => {
+            let rules = Rules::new(step, id, places);
+            // From the kernel first: what ufw has there is known by its file.
+            both(rules.close(), rules.forget())
+        }
+        Step::FirewallRevoke(step) => Rules::made(step, places).put_back(&before.rules),
         Step::Service(_) => Ok(()),
     };
     both(undone, stopped)
@@ -93,33 +112,33 @@ fn read(path: &str, places: &Places) -> Result<Option<String>, String> {
     files::read_text(&places.at(path)).map_err(|error| format!("{path}: {error}"))
 }
 
-/// Replaces a file, provided it is still as it was.
+/// Puts a file in place of what was there before, and of nothing else.
 fn replace(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
-    if read(path, places)?.as_deref() != before {
-        return Err(format!("{path} was changed by somebody else since"));
+    if exchange(path, before, Some(after), places)? {
+        Ok(())
+    } else {
+        Err(format!("{path} was changed by somebody else since"))
     }
-    put(path, after, places)
 }
 
 /// Brings back what a file was before, provided it is what we made of it. Done twice, it does nothing the second time.
 fn bring_back(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
-    let now = read(path, places)?;
-    match before {
-        _ if now.as_deref() == before => Ok(()),
-        _ if now.as_deref() != Some(after) => {
-            Err(format!("{path} was changed by somebody else since and stays as it is"))
-        }
-        Some(before) => put(path, before, places),
-        None => files::remove(&places.at(path)).map_err(|error| format!("{path}: {error}")),
+    if read(path, places)?.as_deref() == before || exchange(path, Some(after), before, places)? {
+        Ok(())
+    } else {
+        Err(format!("{path} was changed by somebody else since and stays as it is"))
     }
 }
 
-fn put(path: &str, content: &str, places: &Places) -> Result<(), String> {
+fn exchange(path: &str, from: Option<&str>, to: Option<&str>, places: &Places) -> Result<bool, String> {
     let target = places.at(path);
     let folder = target.parent().unwrap_or(Path::new("/"));
-    let put = files::make_dir(folder, 0o755).and_then(|()| files::write(&target, content.as_bytes(), 0o644));
-    put.map_err(|error| format!("{path}: {error}"))
+    let made = if to.is_some() { files::make_dir(folder, 0o755) } else { Ok(()) };
+    let exchanged = made.and_then(|()| files::exchange(&target, from.map(str::as_bytes), to.map(str::as_bytes), 0o644));
+    exchanged.map_err(|error| format!("{path}: {error}"))
 }
 
+#[cfg(test)]
+mod firewall_tests;
 #[cfg(test)]
 mod tests;

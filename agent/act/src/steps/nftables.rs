@@ -1,9 +1,9 @@
 //! One rule in a chain of nftables, marked with its plan's id so that it is found again whatever its handle.
 
-use common_plan::{FirewallAllow, Label, Place, PlanId, Refusal};
+use common_plan::{Label, Place, Refusal};
 
-use super::firewall::mark;
-use crate::places::Places;
+use super::firewall::Rules;
+use crate::files;
 use crate::tools;
 
 const NFT: &str = "/usr/sbin/nft";
@@ -19,64 +19,91 @@ pub(super) struct Chain<'a> {
 
 impl Chain<'_> {
     /// Whether the rule it goes before is where it was seen, and nft would take the new one.
-    pub(super) fn observe(&self, step: &FirewallAllow, id: &PlanId, places: &Places) -> Result<(), Refusal> {
-        let rules = self.rules(places).map_err(Refusal::Impossible)?;
-        if let Some(place) = self.before {
-            let found = rules.iter().find(|(handle, _)| *handle == place.number).map(|(_, rule)| rule);
-            if found != Some(&normal(&place.rule)) {
-                return Err(Refusal::Changed(format!("rule {} of chain {} is another", place.number, self.chain)));
-            }
+    pub(super) fn observe(&self, rules: Rules<'_>) -> Result<(), Refusal> {
+        let present = self.list(rules).map_err(Refusal::Impossible)?;
+        if let Some(place) = self.before
+            && self.handle(&present) != Some(place.number)
+        {
+            return Err(Refusal::Changed(format!("rule {} of chain {} is another", place.number, self.chain)));
         }
-        if rules.iter().any(|(_, rule)| is_marked(rule, id)) {
+        if present.iter().any(|(_, rule)| is_marked(rule, &rules.mark())) {
             return Err(Refusal::Changed("its rule is there already".to_owned()));
         }
-        self.insert(step, id, &["--check"], places).map_err(Refusal::Impossible)
+        self.insert(&present, &["--check"], rules).map_err(Refusal::Impossible)
     }
 
-    pub(super) fn open(&self, step: &FirewallAllow, id: &PlanId, places: &Places) -> Result<(), String> {
-        self.insert(step, id, &[], places)
+    /// The rule it goes before: the one that was seen, else the first that is as that was; a reload gives new handles.
+    fn handle(&self, present: &[(u64, String)]) -> Option<u64> {
+        let place = self.before?;
+        let same = || present.iter().filter(|(_, rule)| *rule == normal(&place.rule)).map(|(handle, _)| *handle);
+        same().find(|handle| *handle == place.number).or_else(|| same().next())
+    }
+
+    pub(super) fn open(&self, rules: Rules<'_>) -> Result<(), String> {
+        self.insert(&self.list(rules)?, &[], rules)
     }
 
     /// Deletes every rule marked with the plan's id. A chain that has gone took it along.
-    pub(super) fn close(&self, id: &PlanId, places: &Places) -> Result<(), String> {
-        let rules = match self.rules(places) {
-            Err(error) if error.contains("Error: No such file or directory") => return Ok(()),
-            rules => rules?,
-        };
-        for (handle, _) in rules.iter().filter(|(_, rule)| is_marked(rule, id)) {
+    pub(super) fn close(&self, rules: Rules<'_>) -> Result<(), String> {
+        for (handle, _) in self.list_if_there(rules)?.iter().filter(|(_, rule)| is_marked(rule, &rules.mark())) {
             let [family, table, chain] = self.name();
-            tools::run(places, NFT, &["delete", "rule", family, table, chain, "handle", &handle.to_string()])?;
+            let arguments = ["delete", "rule", family, table, chain, "handle", &handle.to_string()];
+            tools::run(rules.places, NFT, &arguments)?;
         }
         Ok(())
+    }
+
+    pub(super) fn is_open(&self, rules: Rules<'_>) -> Result<bool, String> {
+        Ok(self.list_if_there(rules)?.iter().any(|(_, rule)| is_marked(rule, &rules.mark())))
     }
 
     fn name(&self) -> [&str; 3] {
         [self.family.as_str(), self.table.as_str(), self.chain.as_str()]
     }
 
-    fn insert(&self, step: &FirewallAllow, id: &PlanId, options: &[&str], places: &Places) -> Result<(), String> {
+    fn insert(&self, present: &[(u64, String)], options: &[&str], rules: Rules<'_>) -> Result<(), String> {
         let [family, table, chain] = self.name();
-        let source = step.source.to_string();
-        let port = step.port.to_string();
-        let handle = self.before.map(|place| place.number.to_string());
-        let protocol = if step.source.address().is_ipv4() { "ip" } else { "ip6" };
+        let (source, port) = (rules.step.source.to_string(), rules.step.port.to_string());
+        let handle = self.handle(present).map(|handle| handle.to_string());
+        let verb = match (&handle, self.before) {
+            (Some(_), _) => "insert",
+            (None, None) => "add",
+            (None, Some(_)) => return Err(format!("the rule it goes before is not in chain {chain}")),
+        };
+        let protocol = if rules.step.source.address().is_ipv4() { "ip" } else { "ip6" };
         let (address, end) = if self.reply { ("daddr", "sport") } else { ("saddr", "dport") };
-        let comment = format!("\"{}\"", mark(id));
-        let verb = if handle.is_some() { "insert" } else { "add" };
+        let comment = format!("\"{}\"", rules.mark());
         let mut arguments = [options, &[verb, "rule", family, table, chain]].concat();
         if let Some(handle) = &handle {
             arguments.extend(["handle", handle]);
         }
         arguments.extend([protocol, address, &source, "tcp", end, &port, "accept", "comment", &comment]);
-        tools::run(places, NFT, &arguments).map(|_| ())
+        tools::run(rules.places, NFT, &arguments).map(|_| ())
     }
 
     /// The chain's rules and their handles, as nft shows them without counters.
-    fn rules(&self, places: &Places) -> Result<Vec<(u64, String)>, String> {
+    fn list(&self, rules: Rules<'_>) -> Result<Vec<(u64, String)>, String> {
         let [family, table, chain] = self.name();
-        let listing = tools::run(places, NFT, &["--stateless", "--handle", "list", "chain", family, table, chain])?;
+        let arguments = ["--stateless", "--handle", "list", "chain", family, table, chain];
+        let listing = tools::run(rules.places, NFT, &arguments)?;
         Ok(listing.lines().filter_map(rule).collect())
     }
+
+    fn list_if_there(&self, rules: Rules<'_>) -> Result<Vec<(u64, String)>, String> {
+        match self.list(rules) {
+            Err(error) if error.contains("Error: No such file or directory") => Ok(Vec::new()),
+            rules => rules,
+        }
+    }
+}
+
+/// Whether nft would load a script: one that it does not take would leave the node without a firewall at the next boot.
+pub(super) fn check(script: &str, rules: Rules<'_>) -> Result<(), String> {
+    let draft = rules.places.run().join("nftables.conf");
+    files::write(&draft, script.as_bytes(), 0o600).map_err(|error| format!("{}: {error}", draft.display()))?;
+    let checked = tools::run(rules.places, NFT, &["--check", "--file", &draft.display().to_string()]);
+    files::remove(&draft).map_err(|error| format!("{}: {error}", draft.display()))?;
+    checked.map(|_| ())
 }
 
 /// `RULE # handle N`; the heads of the table and the chain end with a brace before it.
@@ -100,8 +127,8 @@ fn normal(rule: &str) -> String {
     kept.join(" ")
 }
 
-fn is_marked(rule: &str, id: &PlanId) -> bool {
-    rule.ends_with(&format!(" comment \"{}\"", mark(id)))
+fn is_marked(rule: &str, mark: &str) -> bool {
+    rule.ends_with(&format!(" comment \"{mark}\""))
 }
 
 #[cfg(test)]
@@ -118,8 +145,8 @@ mod tests {
 
     #[test]
     fn only_its_own_mark_counts() {
-        let id: PlanId = "0123456789abcdef".parse().unwrap();
-        assert!(is_marked("tcp dport 9200 accept comment \"dialtone-0123456789abcdef\"", &id));
-        assert!(!is_marked("tcp dport 9200 accept comment \"dialtone-0123456789abcde0\"", &id));
+        let mark = "dialtone-0123456789abcdef";
+        assert!(is_marked("tcp dport 9200 accept comment \"dialtone-0123456789abcdef\"", mark));
+        assert!(!is_marked("tcp dport 9200 accept comment \"dialtone-0123456789abcde0\"", mark));
     }
 }

@@ -1,6 +1,7 @@
 //! `sysctl-set`: the kernel's value first, the file that makes it last once it is confirmed.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 
 use common_plan::{Refusal, Sysctl, SysctlSet};
 
@@ -23,8 +24,13 @@ pub(super) fn observe(step: &SysctlSet, places: &Places) -> Result<Option<String
     Ok(content)
 }
 
+/// The kernel cannot compare and set in one, so it is compared right before: what somebody sets in the microseconds between is
+/// overwritten.
 pub(super) fn apply(step: &SysctlSet, places: &Places) -> Result<(), String> {
-    write(step.key, step.to, places)
+    match live(step.key, places)? {
+        live if live == step.from => write(step.key, step.to, places),
+        live => Err(format!("{} became {live} a moment ago", step.key)),
+    }
 }
 
 pub(super) fn persist(step: &SysctlSet, before: Option<&str>, places: &Places) -> Result<(), String> {
@@ -51,10 +57,12 @@ fn live(key: Sysctl, places: &Places) -> Result<u64, String> {
     text.trim().parse().map_err(|_| format!("{} is not a number", key.proc_path()))
 }
 
-/// The kernel may take a value and keep another, so it is read back.
+/// The kernel may take a value and keep another, so it is read back. The file is the kernel's: never made, never emptied.
 fn write(key: Sysctl, value: u64, places: &Places) -> Result<(), String> {
     let path = key.proc_path();
-    fs::write(places.at(path), format!("{value}\n")).map_err(|error| format!("{path}: {error}"))?;
+    let file = OpenOptions::new().write(true).open(places.at(path));
+    let written = file.and_then(|mut file| file.write_all(format!("{value}\n").as_bytes()));
+    written.map_err(|error| format!("{path}: {error}"))?;
     match live(key, places)? {
         live if live == value => Ok(()),
         live => Err(format!("the kernel made {live} of {key} {value}")),

@@ -22,7 +22,7 @@ impl Host {
         let host = Self { places: Places::below(root.path().to_owned()), _root: root };
         host.write("/proc/sys/vm/max_map_count", "65530\n");
         host.write("/usr/bin/state", unit);
-        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/steps/systemctl_for_tests");
+        let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/systemctl");
         symlink(stand_in, host.places.at("/usr/bin/systemctl")).unwrap();
         host
     }
@@ -39,7 +39,13 @@ impl Host {
     /// Everything that a step may change.
     fn state(&self) -> Vec<Option<String>> {
         let drop_ins = ["/etc/systemd/system/es.service.d/60-dialtone.conf", TRIAL];
-        ["/proc/sys/vm/max_map_count", CONF].into_iter().chain(drop_ins).map(|path| self.read(path)).collect()
+        let files = std::iter::once(CONF).chain(drop_ins).map(|path| self.read(path));
+        std::iter::once(Some(self.live())).chain(files).collect()
+    }
+
+    /// The value. Unlike the kernel's own, the file in its place keeps what a shorter line does not overwrite.
+    fn live(&self) -> String {
+        self.read("/proc/sys/vm/max_map_count").unwrap().trim().to_owned()
     }
 
     /// What systemctl was asked to change.
@@ -57,7 +63,7 @@ impl Host {
     }
 
     fn persist(&self, step: &Step, before: &Before) {
-        persist(step, before, &self.places).unwrap();
+        persist(step, before, &id(), &self.places).unwrap();
     }
 
     fn undo(&self, step: &Step, before: &Before) -> Result<(), String> {
@@ -124,7 +130,7 @@ fn a_value_lasts_in_its_file_and_starts_what_failed_for_want_of_it() {
     let (host, step) = (Host::new("failed"), sysctl(None, true));
     let before = host.observe(&step).unwrap();
     host.apply(&step, &before);
-    assert_eq!(host.read("/proc/sys/vm/max_map_count").unwrap(), "262144\n");
+    assert_eq!(host.live(), "262144");
     assert_eq!(host.read(CONF), None, "nothing lasts before it is confirmed");
     assert_eq!(host.jobs(), ["start --no-block -- es.service"]);
     host.persist(&step, &before);
@@ -168,10 +174,10 @@ fn what_somebody_else_made_of_a_file_stays() {
     let before = host.observe(&step).unwrap();
     host.apply(&step, &before);
     host.write(CONF, "theirs\n");
-    assert!(persist(&step, &before, &host.places).unwrap_err().contains("changed by somebody else"));
+    assert!(persist(&step, &before, &id(), &host.places).unwrap_err().contains("changed by somebody else"));
     assert!(host.undo(&step, &before).unwrap_err().contains(CONF));
     assert_eq!(host.read(CONF).unwrap(), "theirs\n");
-    assert_eq!(host.read("/proc/sys/vm/max_map_count").unwrap(), "65530\n", "the rest is undone all the same");
+    assert_eq!(host.live(), "65530", "the rest is undone all the same");
 }
 
 #[test]

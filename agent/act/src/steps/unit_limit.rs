@@ -17,7 +17,7 @@ pub(super) fn observe(step: &UnitLimit, places: &Places) -> Result<Option<String
 }
 
 pub(super) fn apply(step: &UnitLimit, places: &Places) -> Result<(), String> {
-    super::put(&trial(step), &step.content(), places)?;
+    super::replace(&trial(step), None, &step.content(), places)?;
     service::reload(places)
 }
 

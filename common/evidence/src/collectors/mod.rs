@@ -24,6 +24,7 @@ registry! {
     packages,
     policy,
     processes,
+    rules_files,
     sockets,
     sysctl,
     sysctl_files,

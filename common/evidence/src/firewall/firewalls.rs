@@ -9,6 +9,7 @@ use crate::collectors::firewalld::Firewalld;
 use crate::collectors::interfaces::{InterfaceAddress, Interfaces};
 use crate::collectors::iptables::Iptables;
 use crate::collectors::nftables::Nftables;
+use crate::collectors::rules_files::RulesFiles;
 use crate::collectors::ufw::Ufw;
 
 /// What was read of one node; none where it could not be, or was not asked for.
@@ -32,6 +33,8 @@ pub struct Reads<'a> {
     pub firewalld: Option<&'a Firewalld>,
     /// The node's addresses: which interface a packet comes in by, which addresses are the node's own.
     pub interfaces: Option<&'a Interfaces>,
+    /// The files that rules are loaded from at boot.
+    pub rules_files: Option<&'a RulesFiles>,
 }
 
 /// Something that was not read.
@@ -64,6 +67,8 @@ pub struct Firewalls {
     pub firewalld: Option<Firewalld>,
     /// The node's addresses; empty when they are not known.
     pub addresses: Vec<InterfaceAddress>,
+    /// What is loaded at boot; nothing where that is not known.
+    pub rules_files: RulesFiles,
 }
 
 impl Firewalls {
@@ -103,6 +108,7 @@ impl Firewalls {
             ufw: reads.ufw.cloned(),
             firewalld: reads.firewalld.cloned(),
             addresses: reads.interfaces.map(|interfaces| interfaces.addresses.clone()).unwrap_or_default(),
+            rules_files: reads.rules_files.cloned().unwrap_or_default(),
         }
     }
 

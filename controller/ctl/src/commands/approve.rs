@@ -133,7 +133,7 @@ fn waiting_for(record: &Record) -> &'static str {
     match record.stage {
         Stage::Approved | Stage::Dispatched if by_controller => "the controller carries it out",
         Stage::Proposed => "waiting for approval",
-        Stage::Approved => "waiting for the node to take it",
+        Stage::Approved => "waiting for whoever carries it out; a node's agent has to be connected",
         Stage::Dispatched => "the node carries it out",
         Stage::Applied => "live; waiting until it is seen from outside to work",
         Stage::Verified | Stage::Rejected | Stage::Refused => "",

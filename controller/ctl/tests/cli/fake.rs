@@ -323,6 +323,10 @@ impl Operator for Fake {
         Err(Status::unimplemented(""))
     }
 
+    async fn preflight(&self, _: Request<v1::PreflightRequest>) -> Result<Response<v1::PreflightReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn create_join_token(
         &self,
         _: Request<v1::CreateJoinTokenRequest>,

@@ -8,7 +8,7 @@ use common_plan::rollout::{Calls, MAX_NODES, Moment, Order, Phase, ROLLOUT_SCHEM
 use common_plan::{Goal, Label, Plan, RolloutId, Service, Step, UnitName, Verb, Why};
 use controller_correlate::{EngineView, NodePicture};
 
-use crate::plan::{Actuated, TTL_MS, line};
+use crate::plan::{Actuated, Terms, line};
 
 /// How much longer an approval has to be good for each node before its own: start, rejoin and recovery of an engine that is slow.
 const PER_NODE_MS: i64 = 15 * 60_000;
@@ -58,6 +58,7 @@ pub fn propose(
     asked: bool,
     remarks: Vec<String>,
     why: &str,
+    terms: &Terms,
     now: Timestamp,
 ) -> Result<Proposed, String> {
     if members.is_empty() || members.len() > MAX_NODES {
@@ -75,10 +76,10 @@ pub fn propose(
         _ => Calls::Nothing,
     };
     let count = i64::try_from(members.len()).unwrap_or(1);
-    let ttl_ms = TTL_MS + (count - 1) * PER_NODE_MS;
+    let ttl_ms = terms.valid_ms() + (count - 1) * PER_NODE_MS;
     let mut plans = Vec::new();
     for member in &members {
-        plans.push(restart(member, cluster, ttl_ms, why, now)?);
+        plans.push(restart(member, cluster, (ttl_ms, terms), why, now)?);
     }
     let ids = plans.iter().map(|(plan, ..)| plan.encode().map(|bytes| bytes.id()).map_err(|error| error.to_string()));
     let order = Order {
@@ -124,12 +125,12 @@ fn version(engine: &EngineView) -> Option<(u32, u32)> {
 fn restart(
     member: &Member<'_>,
     cluster: &str,
-    ttl_ms: i64,
+    (ttl_ms, terms): (i64, &Terms),
     why: &str,
     now: Timestamp,
 ) -> Result<(Plan, u8, String), String> {
     let node: &NodeName = &member.node.name;
-    let carrier = Actuated::of(member.node).ok_or_else(|| {
+    let carrier = Actuated::of(member.node, terms).ok_or_else(|| {
         format!("{node} carries out no plans: on it, systemctl enable --now dialtone-actuator.socket")
     })?;
     let unit: UnitName = member

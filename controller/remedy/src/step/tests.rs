@@ -2,13 +2,16 @@
 
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
+use common_evidence::collectors::rules_files::RulesFiles;
 use common_model::{Diagnosis, Symptom, Timestamp};
-use common_plan::{FirewallAllow, LimitValue, Opening, Plan, Step, SysctlFile, SysctlSet, Verb};
-use controller_correlate::Picture;
+use common_plan::{
+    FirewallAllow, FirewallRevoke, LimitValue, Opening, Plan, RulesFile, Step, SysctlFile, SysctlSet, Verb,
+};
 use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
+use controller_correlate::{NodePicture, Picture};
 use serde_json::json;
 
-use crate::plan::{self, Means, Proposal, TTL_MS};
+use crate::plan::{self, Means, Proposal, Terms};
 use crate::with_remedies;
 
 const POLICY: &str = "
@@ -74,8 +77,8 @@ fn the_kernel_setting_is_raised_where_it_wins_and_the_engine_started() {
     let file = SysctlFile { name: Some("90-es.conf".parse().unwrap()), from: Some("65530".to_owned()) };
     assert_eq!(*persist, Some(file));
     assert_eq!(start.as_ref().unwrap().as_str(), "elasticsearch.service");
-    assert_eq!((plan.on_node().unwrap().epoch, plan.expires_at), (7, AT.plus_millis(TTL_MS)));
-    assert_eq!(plan.on_node().unwrap().expires_boot_ms, u64::try_from(3_600_000 + TTL_MS).unwrap());
+    assert_eq!((plan.on_node().unwrap().epoch, plan.expires_at), (7, AT.plus_millis(900_000)));
+    assert_eq!(plan.on_node().unwrap().expires_boot_ms, u64::try_from(3_600_000 + 900_000).unwrap());
     assert_eq!(plan.goal.cause.as_str(), "bootstrap-check");
     assert!(plan.why.evidence.iter().any(|line| line.contains("65530")), "{:?}", plan.why);
 }
@@ -106,13 +109,16 @@ fn a_stopped_engine_is_started() {
     assert_eq!((service.verb, service.from.as_str()), (Verb::Start, "inactive"));
 }
 
-#[test]
-fn the_client_is_let_in_where_it_is_blocked() {
-    let drop = json!({"nftables": [
+fn dropping() -> serde_json::Value {
+    json!({"nftables": [
         {"table": {"family": "inet", "name": "filter", "handle": 1}},
         {"chain": {"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
-    ]});
-    let plan = planned(Node::new().nft(drop), Symptom::Timeout);
+    ]})
+}
+
+#[test]
+fn the_client_is_let_in_where_it_is_blocked() {
+    let plan = planned(Node::new().nft(dropping()), Symptom::Timeout);
     let Step::FirewallAllow(FirewallAllow { source, port, openings, for_s }) = plan.step else { panic!("no opening") };
     assert_eq!((source.to_string().as_str(), port, for_s), ("10.0.0.0/24", 9200, None));
     assert!(matches!(&openings[..], [Opening::Nftables { before: None, reply: false, .. }]), "{openings:?}");
@@ -153,17 +159,50 @@ fn a_node_whose_clock_is_off_gets_no_plan() {
     }
 }
 
+fn inverse(plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+    plan::inverse(&plan.encode().unwrap().id(), plan, node, &Terms::default(), now)
+}
+
+#[test]
+fn what_was_opened_is_closed_again_by_its_plan_and_nothing_else() {
+    let plan = planned(Node::new().nft(dropping()), Symptom::Timeout);
+    let node = carrying(Node::new(), POLICY).build();
+    let (back, _) = inverse(&plan, &node, Timestamp(AT.0 + 1)).unwrap();
+    let Step::FirewallRevoke(FirewallRevoke { plan: of, made }) = &back.step else { panic!("{back:?}") };
+    assert_eq!((of, Step::FirewallAllow(made.clone())), (&plan.encode().unwrap().id(), plan.step));
+    // It has worked when the node was seen, whether or not it can be reached from there.
+    let blocked = judged(Node::new().nft(dropping()), Symptom::Timeout).0;
+    assert_eq!(blocked.verdict.cause.as_str(), "host-firewall");
+    assert!(plan::is_met(&back, &blocked));
+    let narrow = carrying(Node::new(), &POLICY.replace("[10.0.0.0/8]", "[10.9.0.0/16]")).build();
+    assert!(inverse(&Plan { step: Step::FirewallAllow(made.clone()), ..back.clone() }, &narrow, AT).is_err());
+}
+
+/// An opening that a file keeps says so, and one that none keeps, too.
+#[test]
+fn an_approver_is_told_whether_an_opening_lasts() {
+    let script = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority 0; policy drop;\n\t}\n}\n";
+    let link = "/etc/systemd/system/sysinit.target.wants/nftables.service";
+    let files = json!([{"path": "/etc/nftables.conf", "text": script}, {"path": link, "text": ""}]);
+    let kept = planned(Node::new().nft(dropping()).json::<RulesFiles>("", &files), Symptom::Timeout);
+    assert!(kept.risk.contains("keeps it in /etc/nftables.conf"), "{}", kept.risk);
+    let Step::FirewallAllow(FirewallAllow { openings, .. }) = kept.step else { panic!("no opening") };
+    assert!(matches!(&openings[..], [Opening::Nftables { file: Some(RulesFile::Nftables), .. }]), "{openings:?}");
+    let lost = planned(Node::new().nft(dropping()), Symptom::Timeout);
+    assert!(lost.risk.contains("Lost at the next boot or reload"), "{}", lost.risk);
+}
+
 #[test]
 fn what_was_set_is_set_back_and_what_cannot_be_is_told() {
     let files = [("/etc/sysctl.d/90-es.conf", "vm.max_map_count = 65530\n")];
     let plan = planned(low().sysctl_files(&files), Symptom::Refused);
     let node = carrying(low(), POLICY).build();
-    let (back, needed) = plan::inverse(&plan, &node, Timestamp(AT.0 + 1)).unwrap();
+    let (back, needed) = inverse(&plan, &node, Timestamp(AT.0 + 1)).unwrap();
     let Step::SysctlSet(set) = &back.step else { panic!("{back:?}") };
     assert_eq!((set.from, set.to, needed), (262_144, 65530, 1));
     assert_eq!(set.persist.as_ref().unwrap().from.as_deref(), Some("262144"));
     let start = planned(Node::new().stopped(STARTED), Symptom::Refused);
-    assert!(plan::inverse(&start, &node, AT).unwrap_err().contains("systemctl stop"));
+    assert!(inverse(&start, &node, AT).unwrap_err().contains("systemctl stop"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn main() -> Result<()> {
         writeln!(stderr(), "── {name}")?;
         let before = Machine::now()?;
         // A fleet for each part, so that no part finds what another one left in the store.
-        let tables = measure(&Fleet::set_up()?)?;
+        let tables = measure(&Fleet::set_up("controller")?)?;
         writeln!(out, "\n## {name}\n\n{}\n\n{tables}", before.since()?)?;
     }
     Ok(())

@@ -46,6 +46,8 @@ pub struct UfwRule {
     pub number: usize,
     /// As `ufw status` prints it, white space collapsed: `9200/tcp DENY IN Anywhere`.
     pub text: String,
+    /// As ufw's file notes it.
+    pub note: String,
     profile: Option<String>,
     /// What it stands for: chain and steps of each of its iptables rules.
     parts: Vec<(String, Vec<Step>)>,
@@ -142,8 +144,9 @@ fn rule_at(ufw: &mut Ufw, notation: &str) -> usize {
     let profile = tuple.as_ref().and_then(Tuple::profile);
     let known = ufw.rules.iter().position(|rule| profile.is_some() && rule.profile == profile);
     known.unwrap_or_else(|| {
-        let text = tuple.map_or_else(|| notation.trim().to_owned(), |tuple| tuple.shown());
-        ufw.rules.push(UfwRule { number: ufw.rules.len() + 1, text, profile, parts: Vec::new() });
+        let note = notation.trim().to_owned();
+        let text = tuple.map_or_else(|| note.clone(), |tuple| tuple.shown());
+        ufw.rules.push(UfwRule { number: ufw.rules.len() + 1, text, note, profile, parts: Vec::new() });
         ufw.rules.len() - 1
     })
 }

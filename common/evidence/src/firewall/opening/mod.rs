@@ -60,10 +60,10 @@ pub fn opening(firewalls: &Firewalls, decision: &Decision, packet: &Packet, clie
             fate = decide(&after, packet);
         }
         let mut part = match decision.owner {
-            Owner::Ufw => ufw::opening(&decision, &access),
+            Owner::Ufw => ufw::opening(&firewalls, &decision, &access),
             Owner::Firewalld => firewalld::opening(&firewalls, &decision, &access),
-            Owner::Iptables => iptables::opening(&decision, &access),
-            Owner::Nftables => nftables::opening(&decision, &access),
+            Owner::Iptables => iptables::opening(&firewalls, &decision, &access),
+            Owner::Nftables => nftables::opening(&firewalls, &decision, &access),
         };
         if decision.site.port != packet.port {
             // A plan has one port, and this one was translated.
@@ -166,6 +166,14 @@ fn shell(word: &str) -> String {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// What there is to say of how long it lasts, where a plan carries it out.
+fn lasts(typed: Option<&Typed>, access: &Access) -> String {
+    match typed.and_then(|typed| typed.file(access.client)) {
+        Some(file) => format!("A plan keeps it in {}, which is loaded at boot.", file.path()),
+        None => "Lost at the next boot or reload: no file that is loaded then has a place for it, unless somebody adds the line.".to_owned(),
     }
 }
 

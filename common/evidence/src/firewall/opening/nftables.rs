@@ -2,12 +2,12 @@
 
 use common_plan::Place;
 
-use super::{Access, Opening, Typed, opens_only, shell};
-use crate::firewall::Decision;
+use super::{Access, Opening, Typed, lasts, opens_only, shell};
+use crate::firewall::{Decision, Firewalls};
 
 /// A rule right before the one that blocks; at the chain's end where its policy does. It has to be in the same chain: an accept
 /// elsewhere does not override a drop.
-pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
+pub(super) fn opening(firewalls: &Firewalls, decision: &Decision, access: &Access) -> Opening {
     let site = &decision.site;
     let chain = [&site.family, &site.table, &site.chain].map(|word| shell(word)).join(" ");
     let rule = rule(site.reply, access);
@@ -22,7 +22,7 @@ pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
         (None, Some(_)) => "first of its rules".to_owned(),
         (None, None) => "last of its rules".to_owned(),
     };
-    let Access { client, .. } = access;
+    let typed = typed(firewalls, decision, access);
     let shown = format!("nft -a list chain {chain} | sed -n 's|.*{rule} # handle ||p' | head -n 1");
     Opening {
         commands: vec![command],
@@ -32,28 +32,30 @@ pub(super) fn opening(decision: &Decision, access: &Access) -> Opening {
         )],
         undo: vec![format!("nft delete rule {chain} handle \"$({shown})\"")],
         risk: format!(
-            "{} Lost at the next boot or reload unless the line for {client} is added to the file; do not write `nft list ruleset` over the file where ufw, firewalld or Docker keep tables of their own.",
-            opens_only(access)
+            "{} {} Do not write `nft list ruleset` over the file where ufw, firewalld or Docker keep tables of their own.",
+            opens_only(access),
+            lasts(typed.as_ref(), access)
         ),
-        typed: typed(decision).into_iter().collect(),
+        typed: typed.into_iter().collect(),
     }
 }
 
 /// None for names that no plan holds, and for a rule that was listed without its handle.
-fn typed(decision: &Decision) -> Option<Typed> {
+fn typed(firewalls: &Firewalls, decision: &Decision, access: &Access) -> Option<Typed> {
     let site = &decision.site;
     let before = match (site.index, decision.handle, &decision.rule) {
         (None, ..) => None,
         (Some(_), Some(number), Some(rule)) => Some(Place { number, rule: rule.clone() }),
         (Some(_), ..) => return None,
     };
-    Some(Typed::Nftables {
-        family: site.family.parse().ok()?,
-        table: site.table.parse().ok()?,
-        chain: site.chain.parse().ok()?,
-        before,
-        reply: site.reply,
-    })
+    let [family, table, chain] = [&site.family, &site.table, &site.chain].map(|name| name.parse().ok());
+    let (family, table, chain, reply) = (family?, table?, chain?, site.reply);
+    let mut typed = Typed::Nftables { family, table, chain, before, reply, file: None };
+    let found = firewalls.rules_files.for_opening(&typed, access.client, access.port);
+    if let Typed::Nftables { file, .. } = &mut typed {
+        *file = found;
+    }
+    Some(typed)
 }
 
 fn rule(reply: bool, access: &Access) -> String {

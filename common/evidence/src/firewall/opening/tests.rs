@@ -1,5 +1,7 @@
 //! The commands that open a port, for each owner of a firewall.
 
+use common_plan::Place;
+
 use super::*;
 use crate::firewall::Decision;
 use crate::firewall::tests::{docker, firewalld_mixed, nftables, packet, ufw};
@@ -22,9 +24,13 @@ fn ufw_allows_at_the_end_past_its_default_and_before_a_rule_that_denies() {
     assert_eq!(past_default.undo, ["ufw delete allow from 10.1.1.1 to any port 9200 proto tcp"]);
     let past_rule = open(&ufw("mixed"), &packet("10.66.1.1", 9200), "10.66.1.0/24");
     assert_eq!(past_rule.commands, ["ufw insert 3 allow from 10.66.1.0/24 to any port 9200 proto tcp"]);
+    let note = "reject tcp 9200:9300 0.0.0.0/0 any 10.66.0.0/16 in";
     assert_eq!(
         (past_default.typed, past_rule.typed),
-        (vec![Typed::Ufw { at: None }], vec![Typed::Ufw { at: Some(3) }])
+        (
+            vec![Typed::Ufw { before: None }],
+            vec![Typed::Ufw { before: Some(Place { number: 3, rule: note.to_owned() }) }]
+        )
     );
     let v6 = open(&ufw("default-deny"), &packet("fd00::9", 9200), "fd00::9");
     assert_eq!(v6.commands, ["ufw allow from fd00::9 to any port 9200 proto tcp"]);

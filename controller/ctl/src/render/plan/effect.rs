@@ -2,7 +2,7 @@
 //! whoever signs sees what was decoded, not what somebody wrote about it.
 
 use common_model::Network;
-use common_plan::{FirewallAllow, Opening, Place, Plan, Service, Step, SysctlSet, UnitLimit, Verb};
+use common_plan::{FirewallAllow, FirewallRevoke, Opening, Place, Plan, Service, Step, SysctlSet, UnitLimit, Verb};
 
 use crate::render::time::span;
 
@@ -33,6 +33,10 @@ pub(crate) fn headline(plan: &Plan) -> String {
             let limit = step.for_s.map(|seconds| format!(" for {}", span(i64::from(seconds)))).unwrap_or_default();
             format!("Let {} reach port {}/tcp on {node}{limit}", step.source, step.port)
         }
+        Step::FirewallRevoke(step) => {
+            let FirewallAllow { source, port, .. } = &step.made;
+            format!("Do not let {source} reach port {port}/tcp on {node} any more, as plan {} did", step.plan)
+        }
         Step::UnitLimit(step) => {
             let limits: Vec<String> =
                 step.limits.iter().map(|(limit, value)| format!("{}={value}", limit.directive())).collect();
@@ -54,6 +58,7 @@ pub(crate) fn effect(step: &Step) -> Vec<Line> {
     match step {
         Step::SysctlSet(step) => sysctl_set(step),
         Step::FirewallAllow(step) => firewall_allow(step),
+        Step::FirewallRevoke(step) => firewall_revoke(step),
         Step::UnitLimit(step) => unit_limit(step),
         Step::Service(step) => service(step),
     }
@@ -89,7 +94,15 @@ fn firewall_allow(step: &FirewallAllow) -> Vec<Line> {
             Opening::Firewalld { .. } => {
                 lines.push(Line::Remark("with --permanent, too, once it has proven itself".to_owned()));
             }
+            Opening::Ufw { before: Some(Place { number, rule }) } => {
+                lines.push(Line::Remark(format!("before rule {number}, only if ufw has it as: {rule}")));
+            }
             Opening::Ufw { .. } | Opening::Nftables { .. } | Opening::Iptables { .. } => {}
+        }
+        let file = opening.file(step.source).filter(|_| step.for_s.is_none());
+        lines.extend(file.map(|file| Line::Remark(format!("in {}, too, once it has proven itself", file.path()))));
+        if opening.is_lost_at_boot() {
+            lines.push(Line::Remark("lost at the next boot or reload: no file keeps it".to_owned()));
         }
     }
     if let Some(seconds) = step.for_s {
@@ -98,11 +111,23 @@ fn firewall_allow(step: &FirewallAllow) -> Vec<Line> {
     lines
 }
 
+fn firewall_revoke(step: &FirewallRevoke) -> Vec<Line> {
+    let made = &step.made;
+    let mut lines = Vec::new();
+    for opening in &made.openings {
+        lines.push(Line::Remark("takes away, wherever it is by now:".to_owned()));
+        lines.push(Line::Removed(opening_command(made, opening)));
+        let kept = opening.file(made.source).map(|file| format!("and out of {}", file.path()));
+        lines.extend(kept.map(|text| Line::Remark(format!("{text}, once it has proven itself"))));
+    }
+    lines
+}
+
 fn opening_command(step: &FirewallAllow, opening: &Opening) -> String {
     let FirewallAllow { source, port, .. } = step;
     match opening {
-        Opening::Ufw { at } => {
-            let place = at.map(|at| format!("insert {at} ")).unwrap_or_default();
+        Opening::Ufw { before } => {
+            let place = before.as_ref().map(|place| format!("insert {} ", place.number)).unwrap_or_default();
             format!("ufw {place}allow from {source} to any port {port} proto tcp")
         }
         Opening::Firewalld { zone, policy, priority } => {
@@ -118,7 +143,7 @@ fn opening_command(step: &FirewallAllow, opening: &Opening) -> String {
                  port port=\"{port}\" protocol=\"tcp\" accept'"
             )
         }
-        Opening::Nftables { family, table, chain, before, reply } => {
+        Opening::Nftables { family, table, chain, before, reply, .. } => {
             let place = match before {
                 Some(place) => format!("insert rule {family} {table} {chain} handle {}", place.number),
                 None => format!("add rule {family} {table} {chain}"),
@@ -130,7 +155,7 @@ fn opening_command(step: &FirewallAllow, opening: &Opening) -> String {
             };
             format!("nft {place} {rule}")
         }
-        Opening::Iptables { legacy, table, chain, before, reply } => {
+        Opening::Iptables { legacy, table, chain, before, reply, .. } => {
             let program = if is_v4(source) { "iptables" } else { "ip6tables" };
             let legacy = if *legacy { "-legacy" } else { "" };
             let place = match before {

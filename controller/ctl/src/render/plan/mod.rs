@@ -251,6 +251,10 @@ impl Sections<'_> {
         for step in &history {
             transition(&mut self.page, 2, action, step, self.terminal);
         }
+        if self.record().stage == Stage::Approved && self.plan().on_node().is_some() {
+            let waits = format!("  {} takes it once its agent is connected, unless it expires first", self.plan().node);
+            self.entry("", &waits, Style::Warning);
+        }
         if let Some(link) = self.record().link.clone() {
             self.entry("", &format!("  {}", printable_line(&link)), Style::Strong);
         }

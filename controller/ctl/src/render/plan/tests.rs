@@ -2,7 +2,8 @@
 
 use common_model::Network;
 use common_plan::{
-    FirewallAllow, Label, Limit, LimitValue, Opening, Place, Service, Step, Sysctl, SysctlSet, UnitLimit, Verb,
+    FirewallAllow, Label, Limit, LimitValue, Opening, Place, RulesFile, Service, Step, Sysctl, SysctlSet, UnitLimit,
+    Verb,
 };
 
 use super::*;
@@ -90,7 +91,9 @@ fn a_sysctl_says_what_it_must_be_and_what_it_gets() {
 fn a_firewall_is_opened_where_the_plan_says() {
     let label = |text: &str| text.parse::<Label>().unwrap();
     let openings = vec![
-        Opening::Ufw { at: Some(3) },
+        Opening::Ufw {
+            before: Some(Place { number: 3, rule: "deny tcp 9200 0.0.0.0/0 any 10.0.0.0/8 in".to_owned() }),
+        },
         Opening::Firewalld { zone: Some(label("public")), policy: None, priority: Some(-1) },
         Opening::Nftables {
             family: label("inet"),
@@ -98,21 +101,32 @@ fn a_firewall_is_opened_where_the_plan_says() {
             chain: label("input"),
             before: Some(Place { number: 7, rule: "tcp dport 9200 drop".to_owned() }),
             reply: false,
+            file: Some(RulesFile::Nftables),
         },
-        Opening::Iptables { legacy: true, table: label("filter"), chain: label("OUTPUT"), before: None, reply: true },
+        Opening::Iptables {
+            legacy: false,
+            table: label("filter"),
+            chain: label("OUTPUT"),
+            before: None,
+            reply: true,
+            file: None,
+        },
     ];
     let source: Network = "10.0.0.0/24".parse().unwrap();
-    let step = Step::FirewallAllow(FirewallAllow { source, port: 9200, openings, for_s: Some(7200) });
+    let step = Step::FirewallAllow(FirewallAllow { source, port: 9200, openings, for_s: None });
     assert_eq!(
         does(step),
         "ufw insert 3 allow from 10.0.0.0/24 to any port 9200 proto tcp\n\
+         before rule 3, only if ufw has it as: deny tcp 9200 0.0.0.0/0 any 10.0.0.0/8 in\n\
+         in /etc/ufw/user.rules, too, once it has proven itself\n\
          firewall-cmd --zone=public --add-rich-rule='rule priority=\"-1\" family=\"ipv4\" source address=\"10.0.0.0/24\"\n\
          port port=\"9200\" protocol=\"tcp\" accept'\n\
          with --permanent, too, once it has proven itself\n\
          nft insert rule inet filter input handle 7 ip saddr 10.0.0.0/24 tcp dport 9200 accept\n\
          before rule 7, only if that is: tcp dport 9200 drop\n\
-         iptables-legacy -t filter -A OUTPUT -d 10.0.0.0/24 -p tcp --sport 9200 -j ACCEPT\n\
-         closed again after 2 h 0 min\n"
+         in /etc/nftables.conf, too, once it has proven itself\n\
+         iptables -t filter -A OUTPUT -d 10.0.0.0/24 -p tcp --sport 9200 -j ACCEPT\n\
+         lost at the next boot or reload: no file keeps it\n"
     );
 }
 

@@ -1,10 +1,17 @@
 //! From a verdict to its cure: proposed, approved by a person with a key of their own, carried out by the node or refused, and seen
 //! from outside to have worked.
 
-use serde_json::Value;
-use system_tests::lab::{Engine, Output};
+mod console;
+mod deaths;
+mod firewall;
+mod trial;
+mod unhappy;
 
-use crate::fleet::{Node, Seen, fleet, node};
+use serde_json::Value;
+use system_tests::lab::{Engine, Host, Output};
+use system_tests::product::Laptop;
+
+use crate::fleet::{Fleet, Node, Seen, fleet, node};
 
 const POLICY: &str = "/etc/dialtone/policy.yaml";
 
@@ -17,23 +24,19 @@ struct Trusting {
 impl Trusting {
     fn new(engine: Engine, allow: &str) -> Self {
         let node = node(engine);
-        let key: Value = json(&dialtone(&["key", "-o", "json"]));
-        let approver = serde_json::to_string(&key["approver"]).unwrap();
         let shipped = node.check(&["cat", POLICY]).unwrap();
-        let text = format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n");
-        node.write(POLICY, text).unwrap();
+        trust(&node, fleet().laptop(), allow);
         Self { node, shipped }
     }
 
-    /// Stops the engine and waits for a plan that starts it.
-    fn stopped(&self) -> (Seen, String) {
+    fn plan(&self, cause: &str, action: &str) -> String {
+        proposed(fleet(), &self.node, cause, action).1
+    }
+
+    /// Stops the engine; the plan that starts it.
+    fn stopped(&self) -> String {
         self.node.check(&["systemctl", "stop", self.node.engine.name()]).unwrap();
-        let seen = fleet().diagnose_when(&self.node.endpoint(), |seen| {
-            seen.cause() == "not-running" && seen.remedy("service")["plan_id"].is_string()
-        });
-        let plan = seen.remedy("service")["plan_id"].as_str().map(str::to_owned);
-        let plan = plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]));
-        (seen, plan)
+        self.plan("not-running", "service")
     }
 
     fn is_active(&self) -> bool {
@@ -48,6 +51,24 @@ impl Drop for Trusting {
     }
 }
 
+/// Lists a person's key in a host's policy, and what is allowed.
+fn trust(host: &Host, laptop: &Laptop, allow: &str) {
+    let key: Value = json(&laptop.dialtone(&["key", "-o", "json"]).unwrap());
+    let approver = serde_json::to_string(&key["approver"]).unwrap();
+    host.write(POLICY, format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n")).unwrap();
+}
+
+/// The answer about a broken host, and the plan in it, by the cause and what the plan does.
+fn proposed(fleet: &Fleet, host: &Host, cause: &str, action: &str) -> (Seen, String) {
+    let seen = fleet.diagnose_when(&format!("http://{}:9200", host.ip()), |seen| {
+        seen.cause() == cause && seen.remedy(action)["plan_id"].is_string()
+    });
+    assert_eq!(seen.cause(), cause, "{:#}", seen.json);
+    let plan = seen.remedy(action)["plan_id"].as_str().map(str::to_owned);
+    let plan = plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]));
+    (seen, plan)
+}
+
 fn dialtone(arguments: &[&str]) -> Output {
     fleet().dialtone(arguments).unwrap()
 }
@@ -56,17 +77,21 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-fn stage(plan: &str) -> String {
-    let shown = json(&dialtone(&["plan", plan, "-o", "json"]));
-    shown["record"]["stage"].as_str().or(shown["stage"].as_str()).unwrap_or_default().to_owned()
+/// What the controller keeps of a plan.
+fn record(fleet: &Fleet, plan: &str) -> Value {
+    json(&fleet.dialtone(&["plan", plan, "-o", "json"]).unwrap())["record"].clone()
 }
 
-const START: &str = "{service: {units: [elasticsearch.service, opensearch.service]}}";
+fn stage(plan: &str) -> String {
+    record(fleet(), plan)["stage"].as_str().unwrap_or_default().to_owned()
+}
+
+const STARTS: &str = "service: {units: [elasticsearch.service, opensearch.service]}";
 
 #[test]
 fn a_stopped_engine_is_started_by_an_approved_plan() {
-    let trusting = Trusting::new(Engine::Elasticsearch, START);
-    let (_, plan) = trusting.stopped();
+    let trusting = Trusting::new(Engine::Elasticsearch, &format!("{{{STARTS}}}"));
+    let plan = trusting.stopped();
     let approved = dialtone(&["approve", &plan, "--yes"]);
     assert_eq!(approved.code, Some(0), "{approved:?}");
     assert_eq!(stage(&plan), "verified");
@@ -84,15 +109,15 @@ fn a_stopped_engine_is_started_by_an_approved_plan() {
 
 #[test]
 fn what_somebody_rejects_and_what_changed_meanwhile_is_not_done() {
-    let trusting = Trusting::new(Engine::OpenSearch, START);
-    let (_, rejected) = trusting.stopped();
+    let trusting = Trusting::new(Engine::OpenSearch, &format!("{{{STARTS}}}"));
+    let rejected = trusting.stopped();
     let said = dialtone(&["reject", &rejected, "--because", "it is being repaired"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_ne!(dialtone(&["approve", &rejected, "--yes"]).code, Some(0));
     assert_eq!(stage(&rejected), "rejected");
     assert!(!trusting.is_active());
 
-    let (_, late) = trusting.stopped();
+    let late = trusting.stopped();
     assert_ne!(late, rejected);
     trusting.node.check(&["systemctl", "start", "opensearch"]).unwrap();
     let refused = dialtone(&["approve", &late, "--yes"]);

@@ -1,0 +1,17 @@
+//! What the remedy loop promises, tried many times over against the real programs: kills, stops, races and lies. Every trial
+//! draws what it does from a seed, so that one that fails can be had again.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a trial that cannot go on has failed, and says where")]
+
+mod firewall;
+pub mod invariants;
+mod mutants;
+mod network;
+mod programs;
+mod report;
+mod run;
+mod scene;
+mod writes;
+
+pub use invariants::{ALL, Invariant};
+pub use report::{Report, table};
+pub use run::{Run, Trial};

@@ -1,0 +1,15 @@
+//! The programs that are tried: those that the same build has made.
+
+use std::path::PathBuf;
+
+/// `dialtone-actuator`.
+pub(crate) fn actuator() -> PathBuf {
+    built("dialtone-actuator")
+}
+
+/// A program of this build, beside the one that runs: a test's own lies one directory deeper.
+fn built(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is not built: cargo build --workspace --bins"))
+}
