@@ -245,6 +245,7 @@ impl Plan {
         match &self.step {
             Step::FirewallAllow(step) => check_openings(step)?,
             Step::FirewallRevoke(step) => check_openings(&step.made)?,
+            Step::ConfigInstall(step) => step.check()?,
             Step::UnitLimit(step) if step.limits.is_empty() => return Err("it changes no limit"),
             Step::SysctlSet(step) if step.from == step.to && step.persist.is_none() => {
                 return Err("it changes nothing");

@@ -7,6 +7,7 @@ use std::fmt;
 use common_model::Network;
 use serde::{Deserialize, Serialize};
 
+use crate::config_install::ConfigInstall;
 use crate::names::{Digest, Label, UnitName};
 use crate::plan::PlanId;
 
@@ -24,6 +25,8 @@ pub enum Step {
     UnitLimit(UnitLimit),
     /// Starts or restarts a unit.
     Service(Service),
+    /// Puts approved edits into an engine's file and restarts the engine.
+    ConfigInstall(ConfigInstall),
 }
 
 /// The sort of a step, as policies name it.
@@ -40,6 +43,8 @@ pub enum Action {
     UnitLimit,
     /// [`Step::Service`]
     Service,
+    /// [`Step::ConfigInstall`]
+    ConfigInstall,
 }
 
 impl Step {
@@ -51,6 +56,7 @@ impl Step {
             Step::FirewallRevoke(_) => Action::FirewallRevoke,
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
+            Step::ConfigInstall(_) => Action::ConfigInstall,
         }
     }
 
@@ -60,6 +66,7 @@ impl Step {
             Step::SysctlSet(step) => step.start.as_ref(),
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
+            Step::ConfigInstall(step) => Some(&step.unit),
             Step::FirewallAllow(_) | Step::FirewallRevoke(_) => None,
         }
     }
@@ -70,6 +77,7 @@ impl Step {
     pub fn restarts(&self) -> Option<&UnitName> {
         match self {
             Step::Service(Service { unit, verb: Verb::Restart, .. }) => Some(unit),
+            Step::ConfigInstall(step) => Some(&step.unit),
             Step::Service(_)
             | Step::SysctlSet(_)
             | Step::UnitLimit(_)
@@ -96,7 +104,8 @@ impl Action {
             | Action::FirewallAllow
             | Action::FirewallRevoke
             | Action::UnitLimit
-            | Action::Service => Carrier::Node,
+            | Action::Service
+            | Action::ConfigInstall => Carrier::Node,
         }
     }
 }
@@ -109,6 +118,7 @@ impl fmt::Display for Action {
             Action::FirewallRevoke => "firewall-revoke",
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
+            Action::ConfigInstall => "config-install",
         })
     }
 }

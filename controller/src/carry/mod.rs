@@ -61,7 +61,8 @@ async fn act(_core: &Arc<Core>, work: &Work) -> Outcome {
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
         | Step::UnitLimit(_)
-        | Step::Service(_) => not_ours(),
+        | Step::Service(_)
+        | Step::ConfigInstall(_) => not_ours(),
     }
 }
 
@@ -72,7 +73,8 @@ async fn follow(_core: &Arc<Core>, work: &Work) -> Outcome {
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
         | Step::UnitLimit(_)
-        | Step::Service(_) => not_ours(),
+        | Step::Service(_)
+        | Step::ConfigInstall(_) => not_ours(),
     }
 }
 
