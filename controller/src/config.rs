@@ -10,6 +10,8 @@ use common_plan::{Action, Carrier};
 use controller_remedy::plan::Terms;
 use serde::{Deserialize, Serialize};
 
+use crate::watch::settings::{Incidents, Unwatchable};
+
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/dialtone/controller.yaml";
 /// Where the state is unless told otherwise.
@@ -29,6 +31,8 @@ pub struct Config {
     pub certificate_seconds: u64,
     /// Milliseconds a diagnosis waits for agents to read their sources again.
     pub refresh_ms: u32,
+    /// How endpoints are watched.
+    pub incidents: Incidents,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
     /// How long plans are good for.
@@ -54,6 +58,7 @@ impl Default for Config {
             certificate_seconds: 86_400,
             refresh_ms: 400,
             engine_api: EngineApiConfig::default(),
+            incidents: Incidents::default(),
             approvals: BTreeMap::new(),
             plans: Terms::default(),
         }
@@ -75,6 +80,9 @@ pub enum ConfigError {
     /// The validity is too short to renew in, or too long to mean anything.
     #[error("certificate_seconds is {0}: give 10 to 2592000")]
     Validity(u64),
+    /// What is to be watched cannot be, or not like this.
+    #[error("incidents")]
+    Incidents(#[from] Unwatchable),
     /// Nobody would have to approve, or the nodes decide.
     #[error("approvals: {0}: {1}")]
     Approvals(Action, &'static str),
@@ -101,6 +109,7 @@ impl Config {
         if !(10..=2_592_000).contains(&config.certificate_seconds) {
             return Err(ConfigError::Validity(config.certificate_seconds));
         }
+        config.incidents.check()?;
         for (action, persons) in &config.approvals {
             if action.carrier() == Carrier::Node {
                 return Err(ConfigError::Approvals(*action, "each node's own policy.yaml says how many approve it"));

@@ -14,6 +14,7 @@ use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
 use crate::config::Config;
 use crate::evidence_log::{EvidenceLog, EvidenceLogError};
+use crate::incidents::{IncidentError, Incidents};
 use crate::live::Live;
 use crate::plans::{PlanError, Plans};
 use crate::registry::{Registry, RegistryError};
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) audit: Arc<Audit>,
     pub(crate) plans: Plans,
     pub(crate) rollouts: Rollouts,
+    pub(crate) incidents: Incidents,
     pub(crate) live: Arc<Live>,
     pub(crate) revoked: Arc<Revoked>,
     pub(crate) stopping: CancellationToken,
@@ -145,6 +147,18 @@ impl From<RolloutError> for Status {
             RolloutError::Audit(error) => error.into(),
             RolloutError::Store(error) => of_store(&error),
             RolloutError::Entry(_) => internal(&error),
+        }
+    }
+}
+
+impl From<IncidentError> for Status {
+    fn from(error: IncidentError) -> Self {
+        match error {
+            IncidentError::Unknown(_) => Status::not_found(error.to_string()),
+            IncidentError::Ended(_) => Status::failed_precondition(error.to_string()),
+            IncidentError::Audit(error) => error.into(),
+            IncidentError::Store(error) => of_store(&error),
+            IncidentError::Entry(_) => internal(&error),
         }
     }
 }

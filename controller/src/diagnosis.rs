@@ -9,7 +9,7 @@ use common_model::{Diagnosis, Endpoint, EvidenceId, NodeName, Probe, Symptom};
 use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
 use common_tls::server::PeerInfo;
 use common_tls::{Identity, Role};
-use controller_correlate::{Picture, Resolution};
+use controller_correlate::{FoundBy, Picture, Resolution, Target};
 use controller_remedy::plan::{Means, Proposal, add_reason, proposals};
 use futures::future::{join, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -18,7 +18,7 @@ use proto::v1::diagnose_question::Message;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Status, Streaming};
-use tracing::info;
+use tracing::{error, info};
 
 use crate::access::unusable;
 use crate::clock::now;
@@ -93,7 +93,12 @@ async fn answer(
     for (asked, report) in asked.into_iter().zip(reports) {
         let mine = caller.iter().filter(|probe| asked.is_about(probe, alone)).cloned().collect();
         let judged = judge(core, asked, report, mine, client_error.clone(), &late, started).await?;
+        let (ours, expected) = (is_ours(core, &judged.1), is_expected(&judged.1));
         let diagnosis = with_plans(core, judged, proposer.clone()).await?;
+        // What a client said may be of another time and place than what is seen here.
+        if ours && client_error.is_none() {
+            tell_of_incident(core, &diagnosis, expected, peer.peer.identity.to_string()).await;
+        }
         let diagnosis_json = serde_json::to_vec(&diagnosis).map_err(|error| Status::internal(error.to_string()))?;
         send(replies, v1::diagnose_reply::Message::DiagnosisJson(diagnosis_json)).await?;
     }
@@ -120,6 +125,15 @@ async fn asked(core: &Arc<Core>, request: &v1::DiagnoseRequest, from: IpAddr) ->
 
 /// Judges one endpoint by what the controller sees and its nodes say now, for the controller itself.
 pub(crate) async fn once(core: &Arc<Core>, request: v1::DiagnoseRequest, from: IpAddr) -> Result<Diagnosis, Status> {
+    Ok(judged(core, request, from).await?.0)
+}
+
+/// The same, with what the verdict rests on.
+pub(crate) async fn judged(
+    core: &Arc<Core>,
+    request: v1::DiagnoseRequest,
+    from: IpAddr,
+) -> Result<(Diagnosis, Picture), Status> {
     let started = Instant::now();
     let asked = asked(core, &request, from).await?;
     // Nobody listens to the progress.
@@ -127,19 +141,40 @@ pub(crate) async fn once(core: &Arc<Core>, request: v1::DiagnoseRequest, from: I
     let (mut reports, late) = look(core, &asked, &request, true, &replies).await;
     let first = asked.into_iter().next().ok_or_else(|| Status::invalid_argument("no endpoint"))?;
     let report = if reports.is_empty() { None } else { reports.swap_remove(0) };
-    let (diagnosis, _) = judge(core, first, report, Vec::new(), None, &late, started).await?;
-    Ok(diagnosis)
+    judge(core, first, report, Vec::new(), None, &late, started).await
+}
+
+/// Whether the endpoint is the same here as at the caller's: what only the caller's own machine can reach cannot be looked at from
+/// here, unless this is that machine.
+pub(crate) fn is_ours(core: &Core, picture: &Picture) -> bool {
+    let is_here = |node| core.live.agent(node).is_some_and(|agent| agent.remote.is_loopback());
+    !picture.endpoint.is_loopback() || picture.here.as_ref().is_some_and(is_here)
+}
+
+/// Whether somebody counts on the endpoint: it is one of a known node.
+pub(crate) fn is_expected(picture: &Picture) -> bool {
+    Target::of(picture).found().is_some_and(|found| found.by != FoundBy::OnlyNode)
+}
+
+/// Takes a diagnosis that somebody asked for into the incident it is about. What does not succeed is the next look's to do.
+async fn tell_of_incident(core: &Arc<Core>, diagnosis: &Diagnosis, expected: bool, who: String) {
+    let told = blocking({
+        let (core, diagnosis) = (Arc::clone(core), diagnosis.clone());
+        move || core.incidents.seen(&diagnosis, expected, &who, None, now())
+    });
+    if let Err(status) = told.await {
+        error!(reason = status.message(), "an incident is not carried on");
+    }
 }
 
 /// Names the plan that carries out each remedy, making it where there is none and the caller may.
-async fn with_plans(
+pub(crate) async fn with_plans(
     core: &Arc<Core>,
     (mut diagnosis, picture): (Diagnosis, Picture),
     proposer: Option<String>,
 ) -> Result<Diagnosis, Status> {
-    // What only the caller's own machine can reach cannot be proven from here, unless this is that machine.
-    let is_here = |node| core.live.agent(node).is_some_and(|agent| agent.remote.is_loopback());
-    if picture.endpoint.is_loopback() && !picture.here.as_ref().is_some_and(is_here) {
+    // What cannot be looked at from here cannot be proven.
+    if !is_ours(core, &picture) {
         return Ok(diagnosis);
     }
     let core = Arc::clone(core);

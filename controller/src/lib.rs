@@ -15,6 +15,7 @@ mod core;
 mod diagnosis;
 mod dispatch;
 mod engine_api;
+mod incidents;
 mod ingest;
 mod live;
 mod pictures;
@@ -22,6 +23,8 @@ mod plans;
 mod question;
 mod rollouts;
 mod server;
+mod watch;
 
 pub use config::Config;
 pub use server::{Controller, StartError};
+pub use watch::settings::{Incidents, Unwatchable};

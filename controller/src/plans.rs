@@ -1,6 +1,7 @@
 //! Plans and what becomes of them, over the store. Blocking.
 //!
-//! Partition `plans`: `plan/ID` holds the exact bytes and the life of a plan; `open/ID` is there for as long as it has not ended.
+//! Partition `plans`: `plan/ID` holds the exact bytes and the life of a plan; `open/ID` is there for as long as it has not ended,
+//! `ended/MADE-ID` from then on, so that the newest are found without reading all.
 //! Every step of a life is written to the audit log first; where that fails, the step is not made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,11 @@ use crate::audit::{Audit, AuditError, Note};
 use crate::evidence_log::EvidenceLogError;
 
 const PARTITION: &str = "plans";
-/// Ended plans shown, the newest first.
+/// Plans shown, the newest first.
 const MAX_SHOWN: usize = 500;
+/// Ended plans kept, and for how long. The audit log keeps what became of them.
+const MAX_ENDED: usize = 2_000;
+const KEEP_MS: i64 = 90 * 24 * 60 * 60 * 1000;
 /// Characters kept of what a node or person says.
 const MAX_BECAUSE: usize = 500;
 
@@ -99,12 +103,43 @@ impl Plans {
 
     /// The newest plans, ended ones too.
     pub(crate) fn all(&self) -> Result<Vec<Kept>, PlanError> {
-        let rows = scan_prefix(&*self.store, PARTITION, "plan/", Order::Ascending, usize::MAX)?;
-        let kept = |value: &[u8]| serde_json::from_slice(value);
-        let mut plans = rows.iter().map(|(_, stored)| kept(&stored.value)).collect::<Result<Vec<Kept>, _>>()?;
+        let mut plans = self.open()?;
+        let rows = scan_prefix(&*self.store, PARTITION, "ended/", Order::Descending, MAX_SHOWN)?;
+        for id in rows.iter().filter_map(|(key, _)| ended_id(key)) {
+            match self.get(&id) {
+                Ok(kept) => plans.push(kept),
+                // Forgotten since the list was read.
+                Err(PlanError::Unknown(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         newest_first(&mut plans);
+        plans.dedup_by(|a, b| a.life.record.id == b.life.record.id);
         plans.truncate(MAX_SHOWN);
         Ok(plans)
+    }
+
+    /// The plans whose ids begin like this, ended ones too.
+    pub(crate) fn beginning_with(&self, prefix: &str) -> Result<Vec<Kept>, PlanError> {
+        let rows = scan_prefix(&*self.store, PARTITION, &format!("plan/{prefix}"), Order::Ascending, MAX_SHOWN)?;
+        let plans = rows.iter().map(|(_, stored)| serde_json::from_slice(&stored.value));
+        let mut plans = plans.collect::<Result<Vec<Kept>, _>>()?;
+        newest_first(&mut plans);
+        Ok(plans)
+    }
+
+    /// Forgets plans that ended long ago. One that is forgotten can never be carried out: it cannot be approved any more.
+    pub(crate) fn prune(&self, now: Timestamp) -> Result<(), PlanError> {
+        let _writing = self.lock();
+        let rows = scan_prefix(&*self.store, PARTITION, "ended/", Order::Descending, usize::MAX)?;
+        let mut batch = Batch::default();
+        for (n, (key, _)) in rows.into_iter().enumerate() {
+            let Some((made_at, id)) = ended(&key) else { continue };
+            if n >= MAX_ENDED || now.millis_since(made_at) > KEEP_MS {
+                batch = batch.delete(format!("plan/{id}")).delete(key);
+            }
+        }
+        if batch.delete.is_empty() { Ok(()) } else { Ok(self.store.commit(PARTITION, &batch)?) }
     }
 
     /// The open plan that does the same on the same boot of the same node, if there is one; else, if `new` allows it, this one
@@ -265,7 +300,18 @@ fn put(kept: &Kept, version: Option<u64>) -> Result<Batch, serde_json::Error> {
     let record = &kept.life.record;
     let (plan, open) = (format!("plan/{}", record.id), format!("open/{}", record.id));
     let batch = Batch::default().expect(&plan, version).put(plan, serde_json::to_vec(kept)?);
-    Ok(if record.stage.is_final() { batch.delete(open) } else { batch.put(open, Vec::new()) })
+    let ended = format!("ended/{:016x}-{}", record.made_at.0.max(0), record.id);
+    Ok(if record.stage.is_final() { batch.delete(open).put(ended, Vec::new()) } else { batch.put(open, Vec::new()) })
+}
+
+/// When a plan was made and which, by the key that is there once it has ended.
+fn ended(key: &str) -> Option<(Timestamp, PlanId)> {
+    let (made_at, id) = key.strip_prefix("ended/")?.split_once('-')?;
+    Some((Timestamp(i64::from_str_radix(made_at, 16).ok()?), id.parse().ok()?))
+}
+
+fn ended_id(key: &str) -> Option<PlanId> {
+    ended(key).map(|(_, id)| id)
 }
 
 fn newest_first(plans: &mut [Kept]) {

@@ -13,6 +13,7 @@ use common_tls::{Credentials, Identity};
 use controller_store::{SledStore, Store, StoreError};
 use proto::v1::agent_server::AgentServer;
 use proto::v1::enrollment_server::EnrollmentServer;
+use proto::v1::incidents_server::IncidentsServer;
 use proto::v1::operator_server::OperatorServer;
 use proto::v1::plans_server::PlansServer;
 use proto::v1::rollouts_server::RolloutsServer;
@@ -26,6 +27,7 @@ use tracing::{error, info, warn};
 use crate::access::{AccessLayer, Revoked};
 use crate::api::agent::AgentApi;
 use crate::api::enrollment::EnrollmentApi;
+use crate::api::incidents::IncidentsApi;
 use crate::api::operator::OperatorApi;
 use crate::api::plans::PlansApi;
 use crate::api::rollouts::RolloutsApi;
@@ -35,11 +37,12 @@ use crate::clock::now;
 use crate::config::Config;
 use crate::core::{Core, blocking, chain};
 use crate::evidence_log::EvidenceLog;
+use crate::incidents::Incidents;
 use crate::live::Live;
 use crate::plans::Plans;
 use crate::registry::{Registry, RegistryError};
 use crate::rollouts::{self, Rollouts};
-use crate::{carry, dispatch};
+use crate::{carry, dispatch, watch};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -109,6 +112,7 @@ impl Controller {
             evidence: EvidenceLog::new(Arc::clone(&store)),
             plans: Plans::new(Arc::clone(&store), Arc::clone(&audit)),
             rollouts: Rollouts::new(Arc::clone(&store), Arc::clone(&audit)),
+            incidents: Incidents::new(Arc::clone(&store), Arc::clone(&audit))?,
             audit,
             live: Arc::new(Live::default()),
             revoked: Arc::new(Revoked::new(registry.revoked(now())?)),
@@ -127,6 +131,7 @@ impl Controller {
         tasks.spawn(sweep(Arc::clone(&core)));
         tasks.spawn(dispatch::keep(Arc::clone(&core)));
         tasks.spawn(rollouts::keep(Arc::clone(&core)));
+        tasks.spawn(watch::keep(Arc::clone(&core)));
         tasks.spawn(carry::keep(Arc::clone(&core)));
         info!(%local_addr, "listening");
         Ok(Self { core, store, local_addr, tasks })
@@ -225,6 +230,7 @@ fn serve(core: &Arc<Core>, incoming: Incoming, tasks: &mut JoinSet<()>) {
         .add_service(OperatorServer::new(OperatorApi(Arc::clone(core))))
         .add_service(PlansServer::new(PlansApi(Arc::clone(core))))
         .add_service(RolloutsServer::new(RolloutsApi(Arc::clone(core))))
+        .add_service(IncidentsServer::new(IncidentsApi(Arc::clone(core))))
         .serve_with_incoming_shutdown(incoming.authenticated, stopping.clone().cancelled_owned());
     let newcomers = builder()
         .max_connection_age(NEWCOMER_AGE)
@@ -250,15 +256,22 @@ fn ended(which: &str, result: Result<(), tonic::transport::Error>) {
     }
 }
 
-/// Forgets tokens and revocations whose time is over.
+/// Forgets tokens and revocations whose time is over, and plans and incidents that ended long ago.
 async fn sweep(core: Arc<Core>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(SWEEP_INTERVAL) => {}
             () = core.stopping.cancelled() => return,
         }
-        let registry = core.registry.clone();
-        if let Err(status) = blocking(move || registry.sweep(now())).await {
+        let swept = blocking({
+            let core = Arc::clone(&core);
+            move || {
+                core.registry.sweep(now())?;
+                core.plans.prune(now())?;
+                Ok::<_, Status>(core.incidents.prune(now())?)
+            }
+        });
+        if let Err(status) = swept.await {
             warn!(reason = status.message(), "cannot forget what has expired");
         }
     }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-const FILES: [&str; 5] = ["evidence.proto", "enroll.proto", "operator.proto", "plans.proto", "rollouts.proto"];
+const FILES: [&str; 6] =
+    ["evidence.proto", "enroll.proto", "operator.proto", "plans.proto", "rollouts.proto", "incidents.proto"];
 
 fn proto_crate() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto")

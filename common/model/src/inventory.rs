@@ -34,6 +34,9 @@ pub struct EngineSummary {
     pub name: String,
     /// Which product.
     pub product: Product,
+    /// The cluster it is to be in, where its settings name one.
+    #[serde(default)]
+    pub cluster: Option<String>,
     /// Version of its package, where there is one.
     pub version: Option<String>,
     /// State of its unit, for example `active`, `failed`.

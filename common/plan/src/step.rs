@@ -70,9 +70,7 @@ impl Step {
             Step::FirewallAllow(_) | Step::FirewallRevoke(_) => None,
         }
     }
-}
 
-impl Step {
     /// The unit it restarts, if it does: one that ran before, too.
     pub fn restarts(&self) -> Option<&UnitName> {
         match self {

@@ -36,6 +36,7 @@ fn engine(view: &EngineView) -> EngineSummary {
     EngineSummary {
         name: view.engine.name.clone(),
         product: view.product(),
+        cluster: view.settings().cluster_name.shown(),
         version: view.engine.version.clone(),
         state: unit.or(process),
         listening: listeners.iter().map(|listener| listener.shown()).collect(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use common_plan::{PlanId, RolloutId};
+use common_model::IncidentId;
+use common_plan::RolloutId;
 use common_tls::{OperatorName, Pin, Role};
 
 /// Says why a client cannot connect to an Elasticsearch or OpenSearch node, and what fixes it.
@@ -90,6 +91,27 @@ pub enum Command {
         #[arg(long, value_name = "TIME", default_value = "2h", value_parser = duration)]
         since: Duration,
     },
+    /// List the endpoints that cannot be reached
+    Incidents {
+        /// Those that can be again, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one incident: why, since when, and what was done about it by whom
+    Incident {
+        /// Its number, as incidents shows it
+        #[arg(value_name = "ID")]
+        id: IncidentId,
+        /// End it: for one that is mended at the client, which nobody sees from here
+        #[arg(long, requires = "because")]
+        close: bool,
+        /// Why, for the others
+        #[arg(long, value_name = "TEXT", requires = "close")]
+        because: Option<String>,
+        /// End it although nothing answers, for example because the host is gone for good
+        #[arg(long, requires = "close")]
+        anyway: bool,
+    },
     /// List the plans that wait for approval or are under way
     Plans {
         /// Those that have ended, too
@@ -98,9 +120,9 @@ pub enum Command {
     },
     /// Show one plan: what it changes where and why, and what became of it
     Plan {
-        /// The plan, as plans and diagnose name it
+        /// The plan, as plans and diagnose name it; as much of its id as no other plan shares will do
         #[arg(value_name = "ID", value_parser = plan_id)]
-        id: PlanId,
+        id: PlanRef,
     },
     /// Show a plan or a rolling restart, ask, sign it with your approval key, and follow it until it has proven itself
     Approve {
@@ -124,7 +146,7 @@ pub enum Command {
     Revert {
         /// The plan to take back
         #[arg(value_name = "ID", value_parser = plan_id)]
-        id: PlanId,
+        id: PlanRef,
     },
     /// List the rolling restarts that wait for approval or are under way
     Rollouts {
@@ -150,7 +172,7 @@ pub enum Command {
         /// Name of the node
         node: String,
     },
-    /// Show nodes, plans and changes on one screen, and approve plans there
+    /// Show incidents, plans, nodes and changes on one screen, live, and approve plans there
     Console,
     /// Make the key you approve plans with, if there is none, and show its public half
     Key,
@@ -201,7 +223,7 @@ pub struct Diagnose {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proposal {
     /// One plan.
-    Plan(PlanId),
+    Plan(PlanRef),
     /// All plans of a rollout.
     Rollout(RolloutId),
 }
@@ -277,9 +299,26 @@ pub struct Login {
     pub ca_pin: Pin,
 }
 
-/// A plan's id.
-fn plan_id(text: &str) -> Result<PlanId, String> {
-    text.parse().map_err(|_| "give the 16 hex digits that plans and diagnose show".to_owned())
+/// A plan's id, or how it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRef(String);
+
+impl PlanRef {
+    /// 4 to 16 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Digits of an id that have to be given.
+const MIN_DIGITS: usize = 4;
+
+fn plan_id(text: &str) -> Result<PlanRef, String> {
+    let digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    match (MIN_DIGITS..=16).contains(&text.len()) && text.chars().all(digit) {
+        true => Ok(PlanRef(text.to_owned())),
+        false => Err(format!("give the 16 hex digits that plans and diagnose show, or the first {MIN_DIGITS} or more")),
+    }
 }
 
 /// A rollout's id.
@@ -314,6 +353,16 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plan_is_named_by_its_id_or_how_that_begins() {
+        for good in ["b2bc", "b2bc3e5e6fcf6dd7"] {
+            assert_eq!(plan_id(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "b2b", "B2BC", "../x", "b2bc3e5e6fcf6dd70"] {
+            assert!(plan_id(bad).unwrap_err().contains("16 hex digits"), "{bad}");
+        }
     }
 
     #[test]

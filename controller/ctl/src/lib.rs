@@ -23,7 +23,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use cli::{Audit, Cli, Command, Global, Operator, Proposal, RolloutCommand, Token};
-use commands::{approve, audit, diagnose, generate, identities, inventory, key, login, plans, preflight, rollouts};
+use commands::{
+    approve, audit, diagnose, generate, identities, incidents, inventory, key, login, plans, preflight, rollouts,
+};
 use config::Location;
 pub use exit::{Exit, Failure};
 use output::Output;
@@ -71,6 +73,19 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Timeline { node, since } => with_session(&global, Controller::Any, async |session, progress| {
             inventory::timeline(session, &output, progress, node, since).await
         }),
+        Command::Incidents { all } => with_session(&global, Controller::Remote, async |session, progress| {
+            incidents::list(session, &output, progress, all).await
+        }),
+        Command::Incident { id, because: None, .. } => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                incidents::show(session, &output, progress, id).await
+            })
+        }
+        Command::Incident { id, because: Some(because), anyway, .. } => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                incidents::close(session, &output, progress, id, because, anyway).await
+            })
+        }
         Command::Plans { all } => with_session(&global, Controller::Remote, async |session, progress| {
             plans::list(session, &output, progress, all).await
         }),

@@ -1,8 +1,8 @@
-//! What `nodes` and `node` print to programs.
+//! What `nodes`, `node`, `incidents` and `incident` print to programs.
 
-use common_model::Symptom;
 use common_model::diagnosis::Citation;
 use common_model::inventory::NodeSummary;
+use common_model::{Diagnosis, Incident, Symptom};
 use serde::Serialize;
 
 /// One node.
@@ -33,4 +33,23 @@ pub(crate) struct Reachability {
 pub(crate) struct Seen {
     pub(crate) vantage: String,
     pub(crate) outcome: Symptom,
+}
+
+/// One incident.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct IncidentReport {
+    /// `open` or `closed`.
+    pub(crate) state: &'static str,
+    #[serde(flatten)]
+    pub(crate) incident: Incident,
+    /// The last one of it while it was open; only for a single incident.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) diagnosis: Option<Diagnosis>,
+}
+
+impl IncidentReport {
+    /// An incident, with its last diagnosis where that is known.
+    pub(crate) fn new(incident: Incident, diagnosis: Option<Diagnosis>) -> Self {
+        Self { state: if incident.is_open() { "open" } else { "closed" }, incident, diagnosis }
+    }
 }

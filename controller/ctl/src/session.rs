@@ -9,6 +9,7 @@ use common_tls::credentials::CredentialsError;
 use common_tls::dial::{self, ClientIdentity};
 use common_tls::keys::NewKey;
 use proto::v1;
+use proto::v1::incidents_client::IncidentsClient;
 use proto::v1::operator_client::OperatorClient;
 use proto::v1::plans_client::PlansClient;
 use proto::v1::rollouts_client::RolloutsClient;
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) plans: PlansClient<Channel>,
     /// Its API for rolling restarts.
     pub(crate) rollouts: RolloutsClient<Channel>,
+    /// Its API for incidents.
+    pub(crate) incidents: IncidentsClient<Channel>,
     address: String,
     embedded: Option<Embedded>,
 }
@@ -63,8 +66,9 @@ impl Session {
     fn new(channel: Channel, address: String, embedded: Option<Embedded>) -> Self {
         let client = OperatorClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
         let plans = PlansClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
-        let rollouts = RolloutsClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        Self { client, plans, rollouts, address, embedded }
+        let rollouts = RolloutsClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let incidents = IncidentsClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+        Self { client, plans, rollouts, incidents, address, embedded }
     }
 
     /// True when the controller and the agent are in this process.
@@ -74,9 +78,14 @@ impl Session {
 
     /// The same controller, for another task.
     pub(crate) fn another(&self) -> Self {
-        let Self { client, plans, rollouts, address, .. } = self;
-        let rollouts = rollouts.clone();
-        Self { client: client.clone(), plans: plans.clone(), rollouts, address: address.clone(), embedded: None }
+        Self {
+            client: self.client.clone(),
+            plans: self.plans.clone(),
+            rollouts: self.rollouts.clone(),
+            incidents: self.incidents.clone(),
+            address: self.address.clone(),
+            embedded: None,
+        }
     }
 
     /// Where it is.

@@ -3,6 +3,7 @@
 pub mod actions;
 mod ask;
 mod drop_in;
+pub mod incident;
 pub mod lifecycle;
 pub mod plan;
 pub mod rollout;

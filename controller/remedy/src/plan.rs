@@ -46,13 +46,9 @@ impl Terms {
         all.into_iter().find(|(_, value, bounds)| !bounds.contains(value))
     }
 
-    /// How long a plan can be approved and begun, in milliseconds.
+    /// For how many milliseconds a plan is good.
     pub(crate) fn valid_ms(&self) -> i64 {
         i64::from(self.valid_seconds) * 1000
-    }
-
-    fn expiry(&self, now: Timestamp) -> Timestamp {
-        now.plus_millis(self.valid_ms())
     }
 }
 
@@ -154,7 +150,7 @@ impl Means {
             by: CarriedOutBy::Controller {},
             node: node.name.clone(),
             made_at: now,
-            expires_at: self.terms.expiry(now),
+            expires_at: now.plus_millis(self.terms.valid_ms()),
             step,
             why,
             goal,

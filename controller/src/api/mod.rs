@@ -2,12 +2,14 @@
 
 pub(crate) mod agent;
 pub(crate) mod enrollment;
+pub(crate) mod incidents;
 pub(crate) mod operator;
 pub(crate) mod plans;
 pub(crate) mod rollouts;
 
 use common_tls::ca::Issued;
 use common_tls::server::PeerInfo;
+use common_tls::{Identity, OperatorName};
 use proto::v1;
 use tonic::{Request, Status};
 
@@ -17,6 +19,14 @@ use crate::core::Core;
 fn peer_of<T>(request: &Request<T>) -> Result<PeerInfo, Status> {
     let peer = request.extensions().get::<PeerInfo>();
     peer.cloned().ok_or_else(|| Status::unauthenticated("this needs a client certificate"))
+}
+
+/// The operator who calls.
+fn operator_of<T>(request: &Request<T>) -> Result<OperatorName, Status> {
+    match peer_of(request)?.peer.identity {
+        Identity::Operator { name, .. } => Ok(name),
+        Identity::Node(_) => Err(Status::permission_denied("this is for operators")),
+    }
 }
 
 fn certificate_reply(issued: Issued, core: &Core) -> v1::CertificateReply {

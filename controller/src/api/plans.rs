@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common_model::NodeName;
 use common_plan::{Approval, Carrier, PlanId, Stage};
-use common_tls::{Identity, OperatorName};
+use common_tls::OperatorName;
 use controller_remedy::lifecycle::{Event, word};
 use proto::v1;
 use proto::v1::plans_server::Plans;
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 
 use crate::access::unusable;
-use crate::api::peer_of;
+use crate::api::{operator_of, peer_of};
 use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::dispatch::dispatch;
@@ -29,8 +29,13 @@ impl Plans for PlansApi {
     type ReadAuditStream = ReceiverStream<Result<v1::AuditLine, Status>>;
 
     async fn list(&self, request: Request<v1::ListPlansRequest>) -> Result<Response<v1::ListPlansReply>, Status> {
-        let (core, ended) = (Arc::clone(&self.0), request.into_inner().ended);
-        let plans = blocking(move || if ended { core.plans.all() } else { core.plans.open() }).await?;
+        let (core, v1::ListPlansRequest { ended, prefix }) = (Arc::clone(&self.0), request.into_inner());
+        let plans = blocking(move || match (prefix.as_str(), ended) {
+            ("", true) => core.plans.all(),
+            ("", false) => core.plans.open(),
+            (prefix, _) => core.plans.beginning_with(prefix),
+        })
+        .await?;
         let records = plans.iter().map(record_json).collect::<Result<_, Status>>()?;
         Ok(Response::new(v1::ListPlansReply { records_json: records }))
     }
@@ -183,13 +188,6 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
     let by = by.ok_or_else(|| Status::internal("the plan that takes it back cannot be written"))?;
     core.plans.reverted_by(id, &by, &format!("operator {operator}"), now())?;
     Ok(core.plans.get(&by)?)
-}
-
-pub(super) fn operator_of<T>(request: &Request<T>) -> Result<OperatorName, Status> {
-    match peer_of(request)?.peer.identity {
-        Identity::Operator { name, .. } => Ok(name.clone()),
-        Identity::Node(_) => Err(Status::permission_denied("nodes approve nothing")),
-    }
 }
 
 fn parse(id: &str) -> Result<PlanId, Status> {

@@ -11,7 +11,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use super::plans::{operator_of, reply as plan_reply};
+use super::operator_of;
+use super::plans::reply as plan_reply;
 use crate::access::unusable;
 use crate::api::peer_of;
 use crate::clock::now;

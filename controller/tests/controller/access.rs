@@ -10,12 +10,13 @@ use tonic::{Code, Request, Status};
 
 use crate::support::{FakeAgent, Lab, event, node, operator};
 
-/// Calls a method with an empty message.
+/// Calls a method with an empty message, and waits for the first answer: some go on for as long as their caller.
 async fn call(channel: &Channel, path: &'static str) -> Result<(), Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
-    client.unary(Request::new(()), PathAndQuery::from_static(path), codec).await.map(|_| ())
+    let stream = client.server_streaming(Request::new(()), PathAndQuery::from_static(path), codec).await?;
+    stream.into_inner().message().await.map(|_| ())
 }
 
 /// Whether the table refused, and not the service, which says no to an empty token.

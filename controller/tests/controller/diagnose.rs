@@ -7,11 +7,10 @@ use proto::v1::agent_message::Message as Up;
 use proto::v1::controller_message::Message as Down;
 use proto::v1::diagnose_question::Message as Question;
 use proto::v1::diagnose_reply::Message as Reply;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use crate::support::{FakeAgent, Lab, SOON, event, node, now};
+use crate::support::{FakeAgent, Lab, SOON, closed_port, event, node, now};
 
 /// Asks, and gives the progress lines and the diagnoses.
 async fn ask(lab: &Lab, questions: Vec<Question>) -> Result<(Vec<String>, Vec<Diagnosis>), Status> {
@@ -33,11 +32,6 @@ fn request(endpoints: &[&str]) -> v1::DiagnoseRequest {
         endpoints: endpoints.iter().map(|text| (*text).to_owned()).collect(),
         ..v1::DiagnoseRequest::default()
     }
-}
-
-/// A port that refuses connections for as long as the listener is not dropped and not listened on.
-async fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]

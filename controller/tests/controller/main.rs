@@ -4,6 +4,7 @@
 mod access;
 mod diagnose;
 mod enrollment;
+mod incidents;
 mod ingest;
 mod lifetime;
 mod plans;

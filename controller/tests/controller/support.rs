@@ -16,6 +16,7 @@ use proto::v1::controller_message::Message as Down;
 use proto::v1::enrollment_client::EnrollmentClient;
 use proto::v1::operator_client::OperatorClient;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -241,4 +242,9 @@ pub(crate) fn event(node: &str, seq: u64) -> Envelope {
 pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Timestamp(i64::try_from(since.as_millis()).unwrap())
+}
+
+/// A port where nothing listens.
+pub(crate) async fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }

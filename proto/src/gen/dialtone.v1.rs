@@ -268,9 +268,15 @@ impl FailureReason {
 }
 /// Generated client implementations.
 pub mod agent_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Called by agents with a node certificate. The agent dials; the controller asks over the same stream.
     #[derive(Debug, Clone)]
     pub struct AgentClient<T> {
@@ -291,16 +297,22 @@ pub mod agent_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> AgentClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AgentClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             AgentClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -339,14 +351,22 @@ pub mod agent_client {
         pub async fn connect(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::AgentMessage>,
-        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::ControllerMessage>>, tonic::Status>
-        {
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ControllerMessage>>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Agent/Connect");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Agent/Connect",
+            );
             let mut req = request.into_streaming_request();
             req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Agent", "Connect"));
             self.inner.streaming(req, path, codec).await
@@ -355,15 +375,25 @@ pub mod agent_client {
         pub async fn renew_node(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewRequest>,
-        ) -> std::result::Result<tonic::Response<super::CertificateReply>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::CertificateReply>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Agent/RenewNode");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Agent/RenewNode",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Agent", "RenewNode"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Agent", "RenewNode"));
             self.inner.unary(req, path, codec).await
         }
         /// Called over a new connection after a plan has been applied, which is what shows that the node can still be reached and
@@ -375,7 +405,11 @@ pub mod agent_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Agent/Prove");
             let mut req = request.into_request();
@@ -386,13 +420,21 @@ pub mod agent_client {
 }
 /// Generated server implementations.
 pub mod agent_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with AgentServer.
     #[async_trait]
     pub trait Agent: std::marker::Send + std::marker::Sync + 'static {
         /// Server streaming response type for the Connect method.
-        type ConnectStream: tonic::codegen::tokio_stream::Stream<Item = std::result::Result<super::ControllerMessage, tonic::Status>>
+        type ConnectStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ControllerMessage, tonic::Status>,
+            >
             + std::marker::Send
             + 'static;
         /// One stream per agent: evidence up, acknowledgements and requests down.
@@ -404,7 +446,10 @@ pub mod agent_server {
         async fn renew_node(
             &self,
             request: tonic::Request<super::RenewRequest>,
-        ) -> std::result::Result<tonic::Response<super::CertificateReply>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::CertificateReply>,
+            tonic::Status,
+        >;
         /// Called over a new connection after a plan has been applied, which is what shows that the node can still be reached and
         /// reach: the controller looks from outside until the plan's goal is met or its time is over.
         async fn prove(
@@ -434,7 +479,10 @@ pub mod agent_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -478,7 +526,10 @@ pub mod agent_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -486,16 +537,24 @@ pub mod agent_server {
                 "/dialtone.v1.Agent/Connect" => {
                     #[allow(non_camel_case_types)]
                     struct ConnectSvc<T: Agent>(pub Arc<T>);
-                    impl<T: Agent> tonic::server::StreamingService<super::AgentMessage> for ConnectSvc<T> {
+                    impl<T: Agent> tonic::server::StreamingService<super::AgentMessage>
+                    for ConnectSvc<T> {
                         type Response = super::ControllerMessage;
                         type ResponseStream = T::ConnectStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<tonic::Streaming<super::AgentMessage>>,
+                            request: tonic::Request<
+                                tonic::Streaming<super::AgentMessage>,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Agent>::connect(&inner, request).await };
+                            let fut = async move {
+                                <T as Agent>::connect(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -508,8 +567,14 @@ pub mod agent_server {
                         let method = ConnectSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
@@ -518,12 +583,21 @@ pub mod agent_server {
                 "/dialtone.v1.Agent/RenewNode" => {
                     #[allow(non_camel_case_types)]
                     struct RenewNodeSvc<T: Agent>(pub Arc<T>);
-                    impl<T: Agent> tonic::server::UnaryService<super::RenewRequest> for RenewNodeSvc<T> {
+                    impl<T: Agent> tonic::server::UnaryService<super::RenewRequest>
+                    for RenewNodeSvc<T> {
                         type Response = super::CertificateReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::RenewRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenewRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Agent>::renew_node(&inner, request).await };
+                            let fut = async move {
+                                <T as Agent>::renew_node(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -536,8 +610,14 @@ pub mod agent_server {
                         let method = RenewNodeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -546,12 +626,21 @@ pub mod agent_server {
                 "/dialtone.v1.Agent/Prove" => {
                     #[allow(non_camel_case_types)]
                     struct ProveSvc<T: Agent>(pub Arc<T>);
-                    impl<T: Agent> tonic::server::UnaryService<super::ProveRequest> for ProveSvc<T> {
+                    impl<T: Agent> tonic::server::UnaryService<super::ProveRequest>
+                    for ProveSvc<T> {
                         type Response = super::ProveReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ProveRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProveRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Agent>::prove(&inner, request).await };
+                            let fut = async move {
+                                <T as Agent>::prove(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -564,20 +653,38 @@ pub mod agent_server {
                         let method = ProveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -634,9 +741,15 @@ pub struct LoginReply {
 }
 /// Generated client implementations.
 pub mod enrollment_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// The only service that can be reached without a client certificate.
     #[derive(Debug, Clone)]
     pub struct EnrollmentClient<T> {
@@ -657,16 +770,22 @@ pub mod enrollment_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> EnrollmentClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> EnrollmentClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             EnrollmentClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -709,11 +828,18 @@ pub mod enrollment_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Enrollment/Join");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Enrollment/Join",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Enrollment", "Join"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Enrollment", "Join"));
             self.inner.unary(req, path, codec).await
         }
         /// An operator exchanges a login token and a signing request for a certificate.
@@ -724,18 +850,31 @@ pub mod enrollment_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Enrollment/Login");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Enrollment/Login",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Enrollment", "Login"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Enrollment", "Login"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod enrollment_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with EnrollmentServer.
     #[async_trait]
@@ -773,7 +912,10 @@ pub mod enrollment_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -817,7 +959,10 @@ pub mod enrollment_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -825,12 +970,21 @@ pub mod enrollment_server {
                 "/dialtone.v1.Enrollment/Join" => {
                     #[allow(non_camel_case_types)]
                     struct JoinSvc<T: Enrollment>(pub Arc<T>);
-                    impl<T: Enrollment> tonic::server::UnaryService<super::JoinRequest> for JoinSvc<T> {
+                    impl<T: Enrollment> tonic::server::UnaryService<super::JoinRequest>
+                    for JoinSvc<T> {
                         type Response = super::JoinReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::JoinRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JoinRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Enrollment>::join(&inner, request).await };
+                            let fut = async move {
+                                <T as Enrollment>::join(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -843,8 +997,14 @@ pub mod enrollment_server {
                         let method = JoinSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -853,12 +1013,21 @@ pub mod enrollment_server {
                 "/dialtone.v1.Enrollment/Login" => {
                     #[allow(non_camel_case_types)]
                     struct LoginSvc<T: Enrollment>(pub Arc<T>);
-                    impl<T: Enrollment> tonic::server::UnaryService<super::LoginRequest> for LoginSvc<T> {
+                    impl<T: Enrollment> tonic::server::UnaryService<super::LoginRequest>
+                    for LoginSvc<T> {
                         type Response = super::LoginReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::LoginRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LoginRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Enrollment>::login(&inner, request).await };
+                            let fut = async move {
+                                <T as Enrollment>::login(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -871,20 +1040,38 @@ pub mod enrollment_server {
                         let method = LoginSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -1067,9 +1254,15 @@ pub struct PreflightReply {
 }
 /// Generated client implementations.
 pub mod operator_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Called by people with an operator certificate. Which role may call what is in the controller's access table.
     #[derive(Debug, Clone)]
     pub struct OperatorClient<T> {
@@ -1090,16 +1283,22 @@ pub mod operator_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> OperatorClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> OperatorClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             OperatorClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -1139,16 +1338,25 @@ pub mod operator_client {
         pub async fn diagnose(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::DiagnoseQuestion>,
-        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::DiagnoseReply>>, tonic::Status>
-        {
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DiagnoseReply>>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/Diagnose");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/Diagnose",
+            );
             let mut req = request.into_streaming_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "Diagnose"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "Diagnose"));
             self.inner.streaming(req, path, codec).await
         }
         /// Viewer.
@@ -1159,11 +1367,18 @@ pub mod operator_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/ListNodes");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/ListNodes",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "ListNodes"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "ListNodes"));
             self.inner.unary(req, path, codec).await
         }
         /// Viewer.
@@ -1174,11 +1389,18 @@ pub mod operator_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/GetNode");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/GetNode",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "GetNode"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "GetNode"));
             self.inner.unary(req, path, codec).await
         }
         /// Viewer.
@@ -1189,26 +1411,43 @@ pub mod operator_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/Preflight");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/Preflight",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "Preflight"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "Preflight"));
             self.inner.unary(req, path, codec).await
         }
         /// Viewer.
         pub async fn list_changes(
             &mut self,
             request: impl tonic::IntoRequest<super::ListChangesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListChangesReply>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListChangesReply>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/ListChanges");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/ListChanges",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "ListChanges"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "ListChanges"));
             self.inner.unary(req, path, codec).await
         }
         /// Admin.
@@ -1219,26 +1458,43 @@ pub mod operator_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/CreateJoinToken");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/CreateJoinToken",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "CreateJoinToken"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "CreateJoinToken"));
             self.inner.unary(req, path, codec).await
         }
         /// Admin.
         pub async fn add_operator(
             &mut self,
             request: impl tonic::IntoRequest<super::AddOperatorRequest>,
-        ) -> std::result::Result<tonic::Response<super::AddOperatorReply>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::AddOperatorReply>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/AddOperator");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/AddOperator",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "AddOperator"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "AddOperator"));
             self.inner.unary(req, path, codec).await
         }
         /// Admin. Cuts live streams at once.
@@ -1249,39 +1505,64 @@ pub mod operator_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/Revoke");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/Revoke",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "Revoke"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "Revoke"));
             self.inner.unary(req, path, codec).await
         }
         /// Viewer. A new certificate for the caller.
         pub async fn renew_operator(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewRequest>,
-        ) -> std::result::Result<tonic::Response<super::CertificateReply>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::CertificateReply>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Operator/RenewOperator");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Operator/RenewOperator",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Operator", "RenewOperator"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Operator", "RenewOperator"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod operator_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with OperatorServer.
     #[async_trait]
     pub trait Operator: std::marker::Send + std::marker::Sync + 'static {
         /// Server streaming response type for the Diagnose method.
-        type DiagnoseStream: tonic::codegen::tokio_stream::Stream<Item = std::result::Result<super::DiagnoseReply, tonic::Status>>
+        type DiagnoseStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DiagnoseReply, tonic::Status>,
+            >
             + std::marker::Send
             + 'static;
         /// Viewer. The request first; where it says so, the caller's own probes after it, so that both sides probe at the same
@@ -1309,7 +1590,10 @@ pub mod operator_server {
         async fn list_changes(
             &self,
             request: tonic::Request<super::ListChangesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListChangesReply>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListChangesReply>,
+            tonic::Status,
+        >;
         /// Admin.
         async fn create_join_token(
             &self,
@@ -1319,7 +1603,10 @@ pub mod operator_server {
         async fn add_operator(
             &self,
             request: tonic::Request<super::AddOperatorRequest>,
-        ) -> std::result::Result<tonic::Response<super::AddOperatorReply>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::AddOperatorReply>,
+            tonic::Status,
+        >;
         /// Admin. Cuts live streams at once.
         async fn revoke(
             &self,
@@ -1329,7 +1616,10 @@ pub mod operator_server {
         async fn renew_operator(
             &self,
             request: tonic::Request<super::RenewRequest>,
-        ) -> std::result::Result<tonic::Response<super::CertificateReply>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::CertificateReply>,
+            tonic::Status,
+        >;
     }
     /// Called by people with an operator certificate. Which role may call what is in the controller's access table.
     #[derive(Debug)]
@@ -1353,7 +1643,10 @@ pub mod operator_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -1397,7 +1690,10 @@ pub mod operator_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -1405,16 +1701,26 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/Diagnose" => {
                     #[allow(non_camel_case_types)]
                     struct DiagnoseSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::StreamingService<super::DiagnoseQuestion> for DiagnoseSvc<T> {
+                    impl<
+                        T: Operator,
+                    > tonic::server::StreamingService<super::DiagnoseQuestion>
+                    for DiagnoseSvc<T> {
                         type Response = super::DiagnoseReply;
                         type ResponseStream = T::DiagnoseStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<tonic::Streaming<super::DiagnoseQuestion>>,
+                            request: tonic::Request<
+                                tonic::Streaming<super::DiagnoseQuestion>,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::diagnose(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::diagnose(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1427,8 +1733,14 @@ pub mod operator_server {
                         let method = DiagnoseSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
@@ -1437,12 +1749,23 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/ListNodes" => {
                     #[allow(non_camel_case_types)]
                     struct ListNodesSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::ListNodesRequest> for ListNodesSvc<T> {
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::ListNodesRequest>
+                    for ListNodesSvc<T> {
                         type Response = super::ListNodesReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ListNodesRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListNodesRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::list_nodes(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::list_nodes(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1455,8 +1778,14 @@ pub mod operator_server {
                         let method = ListNodesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1465,12 +1794,21 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/GetNode" => {
                     #[allow(non_camel_case_types)]
                     struct GetNodeSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::GetNodeRequest> for GetNodeSvc<T> {
+                    impl<T: Operator> tonic::server::UnaryService<super::GetNodeRequest>
+                    for GetNodeSvc<T> {
                         type Response = super::GetNodeReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::GetNodeRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetNodeRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::get_node(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::get_node(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1483,8 +1821,14 @@ pub mod operator_server {
                         let method = GetNodeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1493,12 +1837,23 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/Preflight" => {
                     #[allow(non_camel_case_types)]
                     struct PreflightSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::PreflightRequest> for PreflightSvc<T> {
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::PreflightRequest>
+                    for PreflightSvc<T> {
                         type Response = super::PreflightReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::PreflightRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreflightRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::preflight(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::preflight(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1511,8 +1866,14 @@ pub mod operator_server {
                         let method = PreflightSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1521,12 +1882,23 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/ListChanges" => {
                     #[allow(non_camel_case_types)]
                     struct ListChangesSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::ListChangesRequest> for ListChangesSvc<T> {
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::ListChangesRequest>
+                    for ListChangesSvc<T> {
                         type Response = super::ListChangesReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ListChangesRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChangesRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::list_changes(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::list_changes(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1539,8 +1911,14 @@ pub mod operator_server {
                         let method = ListChangesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1549,12 +1927,23 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/CreateJoinToken" => {
                     #[allow(non_camel_case_types)]
                     struct CreateJoinTokenSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::CreateJoinTokenRequest> for CreateJoinTokenSvc<T> {
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::CreateJoinTokenRequest>
+                    for CreateJoinTokenSvc<T> {
                         type Response = super::TokenReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::CreateJoinTokenRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateJoinTokenRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::create_join_token(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::create_join_token(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1567,8 +1956,14 @@ pub mod operator_server {
                         let method = CreateJoinTokenSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1577,12 +1972,23 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/AddOperator" => {
                     #[allow(non_camel_case_types)]
                     struct AddOperatorSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::AddOperatorRequest> for AddOperatorSvc<T> {
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::AddOperatorRequest>
+                    for AddOperatorSvc<T> {
                         type Response = super::AddOperatorReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::AddOperatorRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddOperatorRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::add_operator(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::add_operator(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1595,8 +2001,14 @@ pub mod operator_server {
                         let method = AddOperatorSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1605,12 +2017,21 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/Revoke" => {
                     #[allow(non_camel_case_types)]
                     struct RevokeSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::RevokeRequest> for RevokeSvc<T> {
+                    impl<T: Operator> tonic::server::UnaryService<super::RevokeRequest>
+                    for RevokeSvc<T> {
                         type Response = super::RevokeReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::RevokeRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::revoke(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::revoke(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1623,8 +2044,14 @@ pub mod operator_server {
                         let method = RevokeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -1633,12 +2060,21 @@ pub mod operator_server {
                 "/dialtone.v1.Operator/RenewOperator" => {
                     #[allow(non_camel_case_types)]
                     struct RenewOperatorSvc<T: Operator>(pub Arc<T>);
-                    impl<T: Operator> tonic::server::UnaryService<super::RenewRequest> for RenewOperatorSvc<T> {
+                    impl<T: Operator> tonic::server::UnaryService<super::RenewRequest>
+                    for RenewOperatorSvc<T> {
                         type Response = super::CertificateReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::RenewRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenewRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Operator>::renew_operator(&inner, request).await };
+                            let fut = async move {
+                                <T as Operator>::renew_operator(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1651,20 +2087,38 @@ pub mod operator_server {
                         let method = RenewOperatorSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -1686,11 +2140,14 @@ pub mod operator_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListPlansRequest {
     /// Those that have ended, too.
     #[prost(bool, tag = "1")]
     pub ended: bool,
+    /// Only those whose id begins like this, ended or not; empty: no matter.
+    #[prost(string, tag = "2")]
+    pub prefix: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListPlansReply {
@@ -1739,9 +2196,15 @@ pub struct AuditLine {
 }
 /// Generated client implementations.
 pub mod plans_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Called by people with an operator certificate: from a proposed plan to one that has proven itself, and the audit log of all of it.
     #[derive(Debug, Clone)]
     pub struct PlansClient<T> {
@@ -1762,16 +2225,22 @@ pub mod plans_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> PlansClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PlansClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             PlansClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -1814,7 +2283,11 @@ pub mod plans_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/List");
             let mut req = request.into_request();
@@ -1829,7 +2302,11 @@ pub mod plans_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/Get");
             let mut req = request.into_request();
@@ -1840,11 +2317,18 @@ pub mod plans_client {
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::PlanRequest>,
-        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::PlanReply>>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::PlanReply>>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/Watch");
             let mut req = request.into_request();
@@ -1859,9 +2343,15 @@ pub mod plans_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/Approve");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Plans/Approve",
+            );
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Plans", "Approve"));
             self.inner.unary(req, path, codec).await
@@ -1874,7 +2364,11 @@ pub mod plans_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/Reject");
             let mut req = request.into_request();
@@ -1889,7 +2383,11 @@ pub mod plans_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/Revert");
             let mut req = request.into_request();
@@ -1900,22 +2398,38 @@ pub mod plans_client {
         pub async fn read_audit(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadAuditRequest>,
-        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::AuditLine>>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AuditLine>>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/ReadAudit");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Plans/ReadAudit",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Plans", "ReadAudit"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Plans", "ReadAudit"));
             self.inner.server_streaming(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod plans_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with PlansServer.
     #[async_trait]
@@ -1931,7 +2445,9 @@ pub mod plans_server {
             request: tonic::Request<super::PlanRequest>,
         ) -> std::result::Result<tonic::Response<super::PlanReply>, tonic::Status>;
         /// Server streaming response type for the Watch method.
-        type WatchStream: tonic::codegen::tokio_stream::Stream<Item = std::result::Result<super::PlanReply, tonic::Status>>
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::PlanReply, tonic::Status>,
+            >
             + std::marker::Send
             + 'static;
         /// Viewer. The plan now, and again at every step of its life, until it has ended or the caller goes.
@@ -1955,7 +2471,9 @@ pub mod plans_server {
             request: tonic::Request<super::PlanRequest>,
         ) -> std::result::Result<tonic::Response<super::PlanReply>, tonic::Status>;
         /// Server streaming response type for the ReadAudit method.
-        type ReadAuditStream: tonic::codegen::tokio_stream::Stream<Item = std::result::Result<super::AuditLine, tonic::Status>>
+        type ReadAuditStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AuditLine, tonic::Status>,
+            >
             + std::marker::Send
             + 'static;
         /// Viewer. The audit log from a number on, each entry as its exact line.
@@ -1986,7 +2504,10 @@ pub mod plans_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -2030,7 +2551,10 @@ pub mod plans_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -2038,12 +2562,21 @@ pub mod plans_server {
                 "/dialtone.v1.Plans/List" => {
                     #[allow(non_camel_case_types)]
                     struct ListSvc<T: Plans>(pub Arc<T>);
-                    impl<T: Plans> tonic::server::UnaryService<super::ListPlansRequest> for ListSvc<T> {
+                    impl<T: Plans> tonic::server::UnaryService<super::ListPlansRequest>
+                    for ListSvc<T> {
                         type Response = super::ListPlansReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ListPlansRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPlansRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Plans>::list(&inner, request).await };
+                            let fut = async move {
+                                <T as Plans>::list(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2056,8 +2589,14 @@ pub mod plans_server {
                         let method = ListSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2066,12 +2605,21 @@ pub mod plans_server {
                 "/dialtone.v1.Plans/Get" => {
                     #[allow(non_camel_case_types)]
                     struct GetSvc<T: Plans>(pub Arc<T>);
-                    impl<T: Plans> tonic::server::UnaryService<super::PlanRequest> for GetSvc<T> {
+                    impl<T: Plans> tonic::server::UnaryService<super::PlanRequest>
+                    for GetSvc<T> {
                         type Response = super::PlanReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::PlanRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Plans>::get(&inner, request).await };
+                            let fut = async move {
+                                <T as Plans>::get(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2084,8 +2632,14 @@ pub mod plans_server {
                         let method = GetSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2094,13 +2648,24 @@ pub mod plans_server {
                 "/dialtone.v1.Plans/Watch" => {
                     #[allow(non_camel_case_types)]
                     struct WatchSvc<T: Plans>(pub Arc<T>);
-                    impl<T: Plans> tonic::server::ServerStreamingService<super::PlanRequest> for WatchSvc<T> {
+                    impl<
+                        T: Plans,
+                    > tonic::server::ServerStreamingService<super::PlanRequest>
+                    for WatchSvc<T> {
                         type Response = super::PlanReply;
                         type ResponseStream = T::WatchStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::PlanRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Plans>::watch(&inner, request).await };
+                            let fut = async move {
+                                <T as Plans>::watch(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2113,8 +2678,14 @@ pub mod plans_server {
                         let method = WatchSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
@@ -2123,12 +2694,21 @@ pub mod plans_server {
                 "/dialtone.v1.Plans/Approve" => {
                     #[allow(non_camel_case_types)]
                     struct ApproveSvc<T: Plans>(pub Arc<T>);
-                    impl<T: Plans> tonic::server::UnaryService<super::ApproveRequest> for ApproveSvc<T> {
+                    impl<T: Plans> tonic::server::UnaryService<super::ApproveRequest>
+                    for ApproveSvc<T> {
                         type Response = super::PlanReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ApproveRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApproveRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Plans>::approve(&inner, request).await };
+                            let fut = async move {
+                                <T as Plans>::approve(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2141,8 +2721,14 @@ pub mod plans_server {
                         let method = ApproveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2151,12 +2737,21 @@ pub mod plans_server {
                 "/dialtone.v1.Plans/Reject" => {
                     #[allow(non_camel_case_types)]
                     struct RejectSvc<T: Plans>(pub Arc<T>);
-                    impl<T: Plans> tonic::server::UnaryService<super::RejectRequest> for RejectSvc<T> {
+                    impl<T: Plans> tonic::server::UnaryService<super::RejectRequest>
+                    for RejectSvc<T> {
                         type Response = super::PlanReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::RejectRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RejectRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Plans>::reject(&inner, request).await };
+                            let fut = async move {
+                                <T as Plans>::reject(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2169,8 +2764,14 @@ pub mod plans_server {
                         let method = RejectSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2179,12 +2780,21 @@ pub mod plans_server {
                 "/dialtone.v1.Plans/Revert" => {
                     #[allow(non_camel_case_types)]
                     struct RevertSvc<T: Plans>(pub Arc<T>);
-                    impl<T: Plans> tonic::server::UnaryService<super::PlanRequest> for RevertSvc<T> {
+                    impl<T: Plans> tonic::server::UnaryService<super::PlanRequest>
+                    for RevertSvc<T> {
                         type Response = super::PlanReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::PlanRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Plans>::revert(&inner, request).await };
+                            let fut = async move {
+                                <T as Plans>::revert(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2197,8 +2807,14 @@ pub mod plans_server {
                         let method = RevertSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2207,13 +2823,24 @@ pub mod plans_server {
                 "/dialtone.v1.Plans/ReadAudit" => {
                     #[allow(non_camel_case_types)]
                     struct ReadAuditSvc<T: Plans>(pub Arc<T>);
-                    impl<T: Plans> tonic::server::ServerStreamingService<super::ReadAuditRequest> for ReadAuditSvc<T> {
+                    impl<
+                        T: Plans,
+                    > tonic::server::ServerStreamingService<super::ReadAuditRequest>
+                    for ReadAuditSvc<T> {
                         type Response = super::AuditLine;
                         type ResponseStream = T::ReadAuditStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ReadAuditRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadAuditRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Plans>::read_audit(&inner, request).await };
+                            let fut = async move {
+                                <T as Plans>::read_audit(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2226,20 +2853,38 @@ pub mod plans_server {
                         let method = ReadAuditSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -2321,9 +2966,15 @@ pub struct RejectRolloutRequest {
 }
 /// Generated client implementations.
 pub mod rollouts_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Called by people with an operator certificate: restarting a cluster node by node.
     #[derive(Debug, Clone)]
     pub struct RolloutsClient<T> {
@@ -2344,16 +2995,22 @@ pub mod rollouts_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> RolloutsClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> RolloutsClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             RolloutsClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -2396,24 +3053,40 @@ pub mod rollouts_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Rollouts/Propose");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Rollouts/Propose",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Rollouts", "Propose"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Rollouts", "Propose"));
             self.inner.unary(req, path, codec).await
         }
         /// Viewer.
         pub async fn list(
             &mut self,
             request: impl tonic::IntoRequest<super::ListRolloutsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListRolloutsReply>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolloutsReply>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Rollouts/List");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Rollouts/List",
+            );
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Rollouts", "List"));
             self.inner.unary(req, path, codec).await
@@ -2426,7 +3099,11 @@ pub mod rollouts_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Rollouts/Get");
             let mut req = request.into_request();
@@ -2437,15 +3114,25 @@ pub mod rollouts_client {
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::RolloutRequest>,
-        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::RolloutReply>>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RolloutReply>>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Rollouts/Watch");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Rollouts/Watch",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Rollouts", "Watch"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Rollouts", "Watch"));
             self.inner.server_streaming(req, path, codec).await
         }
         /// Approver. One signature for each plan, made by the caller's own key, on the caller's machine.
@@ -2456,11 +3143,18 @@ pub mod rollouts_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Rollouts/Approve");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Rollouts/Approve",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Rollouts", "Approve"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Rollouts", "Approve"));
             self.inner.unary(req, path, codec).await
         }
         /// Approver. One that is under way ends once the node it is at is up again.
@@ -2471,18 +3165,31 @@ pub mod rollouts_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Rollouts/Reject");
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Rollouts/Reject",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Rollouts", "Reject"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Rollouts", "Reject"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
 pub mod rollouts_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with RolloutsServer.
     #[async_trait]
@@ -2496,14 +3203,19 @@ pub mod rollouts_server {
         async fn list(
             &self,
             request: tonic::Request<super::ListRolloutsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListRolloutsReply>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolloutsReply>,
+            tonic::Status,
+        >;
         /// Viewer.
         async fn get(
             &self,
             request: tonic::Request<super::RolloutRequest>,
         ) -> std::result::Result<tonic::Response<super::RolloutReply>, tonic::Status>;
         /// Server streaming response type for the Watch method.
-        type WatchStream: tonic::codegen::tokio_stream::Stream<Item = std::result::Result<super::RolloutReply, tonic::Status>>
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RolloutReply, tonic::Status>,
+            >
             + std::marker::Send
             + 'static;
         /// Viewer. The rollout now, and again whenever it moves, until it has ended or the caller goes.
@@ -2544,7 +3256,10 @@ pub mod rollouts_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -2588,7 +3303,10 @@ pub mod rollouts_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -2596,12 +3314,23 @@ pub mod rollouts_server {
                 "/dialtone.v1.Rollouts/Propose" => {
                     #[allow(non_camel_case_types)]
                     struct ProposeSvc<T: Rollouts>(pub Arc<T>);
-                    impl<T: Rollouts> tonic::server::UnaryService<super::ProposeRolloutRequest> for ProposeSvc<T> {
+                    impl<
+                        T: Rollouts,
+                    > tonic::server::UnaryService<super::ProposeRolloutRequest>
+                    for ProposeSvc<T> {
                         type Response = super::RolloutReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ProposeRolloutRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProposeRolloutRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Rollouts>::propose(&inner, request).await };
+                            let fut = async move {
+                                <T as Rollouts>::propose(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2614,8 +3343,14 @@ pub mod rollouts_server {
                         let method = ProposeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2624,12 +3359,23 @@ pub mod rollouts_server {
                 "/dialtone.v1.Rollouts/List" => {
                     #[allow(non_camel_case_types)]
                     struct ListSvc<T: Rollouts>(pub Arc<T>);
-                    impl<T: Rollouts> tonic::server::UnaryService<super::ListRolloutsRequest> for ListSvc<T> {
+                    impl<
+                        T: Rollouts,
+                    > tonic::server::UnaryService<super::ListRolloutsRequest>
+                    for ListSvc<T> {
                         type Response = super::ListRolloutsReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ListRolloutsRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRolloutsRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Rollouts>::list(&inner, request).await };
+                            let fut = async move {
+                                <T as Rollouts>::list(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2642,8 +3388,14 @@ pub mod rollouts_server {
                         let method = ListSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2652,12 +3404,21 @@ pub mod rollouts_server {
                 "/dialtone.v1.Rollouts/Get" => {
                     #[allow(non_camel_case_types)]
                     struct GetSvc<T: Rollouts>(pub Arc<T>);
-                    impl<T: Rollouts> tonic::server::UnaryService<super::RolloutRequest> for GetSvc<T> {
+                    impl<T: Rollouts> tonic::server::UnaryService<super::RolloutRequest>
+                    for GetSvc<T> {
                         type Response = super::RolloutReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::RolloutRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RolloutRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Rollouts>::get(&inner, request).await };
+                            let fut = async move {
+                                <T as Rollouts>::get(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2670,8 +3431,14 @@ pub mod rollouts_server {
                         let method = GetSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2680,13 +3447,24 @@ pub mod rollouts_server {
                 "/dialtone.v1.Rollouts/Watch" => {
                     #[allow(non_camel_case_types)]
                     struct WatchSvc<T: Rollouts>(pub Arc<T>);
-                    impl<T: Rollouts> tonic::server::ServerStreamingService<super::RolloutRequest> for WatchSvc<T> {
+                    impl<
+                        T: Rollouts,
+                    > tonic::server::ServerStreamingService<super::RolloutRequest>
+                    for WatchSvc<T> {
                         type Response = super::RolloutReply;
                         type ResponseStream = T::WatchStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::RolloutRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RolloutRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Rollouts>::watch(&inner, request).await };
+                            let fut = async move {
+                                <T as Rollouts>::watch(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2699,8 +3477,14 @@ pub mod rollouts_server {
                         let method = WatchSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
@@ -2709,12 +3493,23 @@ pub mod rollouts_server {
                 "/dialtone.v1.Rollouts/Approve" => {
                     #[allow(non_camel_case_types)]
                     struct ApproveSvc<T: Rollouts>(pub Arc<T>);
-                    impl<T: Rollouts> tonic::server::UnaryService<super::ApproveRolloutRequest> for ApproveSvc<T> {
+                    impl<
+                        T: Rollouts,
+                    > tonic::server::UnaryService<super::ApproveRolloutRequest>
+                    for ApproveSvc<T> {
                         type Response = super::RolloutReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ApproveRolloutRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApproveRolloutRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Rollouts>::approve(&inner, request).await };
+                            let fut = async move {
+                                <T as Rollouts>::approve(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2727,8 +3522,14 @@ pub mod rollouts_server {
                         let method = ApproveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
@@ -2737,12 +3538,23 @@ pub mod rollouts_server {
                 "/dialtone.v1.Rollouts/Reject" => {
                     #[allow(non_camel_case_types)]
                     struct RejectSvc<T: Rollouts>(pub Arc<T>);
-                    impl<T: Rollouts> tonic::server::UnaryService<super::RejectRolloutRequest> for RejectSvc<T> {
+                    impl<
+                        T: Rollouts,
+                    > tonic::server::UnaryService<super::RejectRolloutRequest>
+                    for RejectSvc<T> {
                         type Response = super::RolloutReply;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::RejectRolloutRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RejectRolloutRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Rollouts>::reject(&inner, request).await };
+                            let fut = async move {
+                                <T as Rollouts>::reject(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2755,20 +3567,38 @@ pub mod rollouts_server {
                         let method = RejectSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
-                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
                         let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -2787,6 +3617,572 @@ pub mod rollouts_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "dialtone.v1.Rollouts";
     impl<T> tonic::server::NamedService for RolloutsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListIncidentsRequest {
+    /// Those that have ended, too.
+    #[prost(bool, tag = "1")]
+    pub ended: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListIncidentsReply {
+    /// JSON of each, newest first.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub incidents_json: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IncidentRequest {
+    /// Its number.
+    #[prost(string, tag = "1")]
+    pub incident_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IncidentReply {
+    #[prost(bytes = "vec", tag = "1")]
+    pub incident_json: ::prost::alloc::vec::Vec<u8>,
+    /// The last diagnosis of it, JSON of schema dialtone.diagnosis/1; empty where it is kept no more.
+    #[prost(bytes = "vec", tag = "2")]
+    pub diagnosis_json: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchIncidentsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Board {
+    /// JSON of each that is open, and of those that ended lately, newest first.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub incidents_json: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// JSON of the record of each plan that is open, and of those that ended lately, newest first.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub plans_json: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseIncidentRequest {
+    #[prost(string, tag = "1")]
+    pub incident_id: ::prost::alloc::string::String,
+    /// Why, for the others.
+    #[prost(string, tag = "2")]
+    pub because: ::prost::alloc::string::String,
+    /// Although nothing answers.
+    #[prost(bool, tag = "3")]
+    pub anyway: bool,
+}
+/// Generated client implementations.
+pub mod incidents_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Called by people with an operator certificate: endpoints that cannot be reached, from when that was first seen until they answer
+    /// again.
+    #[derive(Debug, Clone)]
+    pub struct IncidentsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> IncidentsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> IncidentsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            IncidentsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Viewer.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListIncidentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListIncidentsReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Incidents/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Incidents", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Viewer.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IncidentRequest>,
+        ) -> std::result::Result<tonic::Response<super::IncidentReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Incidents/Get",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Incidents", "Get"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Viewer. Incidents and plans as they are now, and again whenever one of them changes, until the caller goes.
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchIncidentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Board>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Incidents/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Incidents", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Operator. Ends one that does not end by itself. The controller looks first, and refuses where nothing answers, unless told.
+        pub async fn close(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseIncidentRequest>,
+        ) -> std::result::Result<tonic::Response<super::IncidentReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/dialtone.v1.Incidents/Close",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("dialtone.v1.Incidents", "Close"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod incidents_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with IncidentsServer.
+    #[async_trait]
+    pub trait Incidents: std::marker::Send + std::marker::Sync + 'static {
+        /// Viewer.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ListIncidentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListIncidentsReply>,
+            tonic::Status,
+        >;
+        /// Viewer.
+        async fn get(
+            &self,
+            request: tonic::Request<super::IncidentRequest>,
+        ) -> std::result::Result<tonic::Response<super::IncidentReply>, tonic::Status>;
+        /// Server streaming response type for the Watch method.
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Board, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Viewer. Incidents and plans as they are now, and again whenever one of them changes, until the caller goes.
+        async fn watch(
+            &self,
+            request: tonic::Request<super::WatchIncidentsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
+        /// Operator. Ends one that does not end by itself. The controller looks first, and refuses where nothing answers, unless told.
+        async fn close(
+            &self,
+            request: tonic::Request<super::CloseIncidentRequest>,
+        ) -> std::result::Result<tonic::Response<super::IncidentReply>, tonic::Status>;
+    }
+    /// Called by people with an operator certificate: endpoints that cannot be reached, from when that was first seen until they answer
+    /// again.
+    #[derive(Debug)]
+    pub struct IncidentsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> IncidentsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for IncidentsServer<T>
+    where
+        T: Incidents,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/dialtone.v1.Incidents/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Incidents>(pub Arc<T>);
+                    impl<
+                        T: Incidents,
+                    > tonic::server::UnaryService<super::ListIncidentsRequest>
+                    for ListSvc<T> {
+                        type Response = super::ListIncidentsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListIncidentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Incidents>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/dialtone.v1.Incidents/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: Incidents>(pub Arc<T>);
+                    impl<
+                        T: Incidents,
+                    > tonic::server::UnaryService<super::IncidentRequest> for GetSvc<T> {
+                        type Response = super::IncidentReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IncidentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Incidents>::get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/dialtone.v1.Incidents/Watch" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSvc<T: Incidents>(pub Arc<T>);
+                    impl<
+                        T: Incidents,
+                    > tonic::server::ServerStreamingService<super::WatchIncidentsRequest>
+                    for WatchSvc<T> {
+                        type Response = super::Board;
+                        type ResponseStream = T::WatchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchIncidentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Incidents>::watch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/dialtone.v1.Incidents/Close" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseSvc<T: Incidents>(pub Arc<T>);
+                    impl<
+                        T: Incidents,
+                    > tonic::server::UnaryService<super::CloseIncidentRequest>
+                    for CloseSvc<T> {
+                        type Response = super::IncidentReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseIncidentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Incidents>::close(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for IncidentsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "dialtone.v1.Incidents";
+    impl<T> tonic::server::NamedService for IncidentsServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

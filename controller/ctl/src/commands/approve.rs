@@ -2,14 +2,14 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use common_plan::{ApprovalKey, Carrier, PlanId, Record, Stage};
+use common_plan::{ApprovalKey, Carrier, Record, Stage};
 use proto::v1;
 use rustix::termios::{QueueSelector, tcflush};
 
 use super::key::no_key;
-use super::plans::{get, untrue};
+use super::plans::{get, named, untrue};
 use crate::approval_key;
-use crate::cli::Global;
+use crate::cli::{Global, PlanRef};
 use crate::config::Location;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -32,9 +32,10 @@ pub(crate) async fn approve(
     output: &Output,
     progress: &Progress,
     key: &ApprovalKey,
-    id: &PlanId,
+    id: &PlanRef,
     yes: bool,
 ) -> Result<Exit, Failure> {
+    let id = &named(session, id).await?;
     let terminal = output.terminal_of_stderr();
     let fetched = get(session, id).await?;
     let mine = key.public().map_err(Failure::controller)?;

@@ -80,10 +80,10 @@ pub(super) async fn settle(session: &Session, progress: &Progress) -> Result<(),
 
 /// One call.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) request: v1::DiagnoseRequest,
+pub(crate) struct Asked {
+    pub(crate) request: v1::DiagnoseRequest,
     /// What to probe from here, if anything.
-    pub(super) probe: Option<Endpoint>,
+    pub(crate) probe: Option<Endpoint>,
 }
 
 /// The engines that are known, or where an engine most likely is.
@@ -148,7 +148,7 @@ async fn ask_all(session: &Session, progress: &Progress, questions: &[Asked]) ->
 }
 
 /// Sends the request, probes while the controller works, and collects the diagnoses, each as JSON.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     mut client: OperatorClient<Channel>,
     progress: &Progress,
     asked: Asked,

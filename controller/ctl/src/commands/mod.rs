@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod diagnose;
 pub(crate) mod generate;
 pub(crate) mod identities;
+pub(crate) mod incidents;
 pub(crate) mod inventory;
 pub(crate) mod key;
 pub(crate) mod login;

@@ -4,6 +4,7 @@ use common_plan::{PlanId, Record};
 use proto::v1;
 
 use super::inventory::all as read_all;
+use crate::cli::PlanRef;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::plan::{Fetched, Untrue};
@@ -12,6 +13,9 @@ use crate::render::plan::Detail;
 use crate::render::{self, Page, Style};
 use crate::session::Session;
 
+/// Plans named where one was meant.
+const MAX_NAMED: usize = 5;
+
 /// Lists them.
 pub(crate) async fn list(
     session: &mut Session,
@@ -19,7 +23,7 @@ pub(crate) async fn list(
     progress: &Progress,
     all: bool,
 ) -> Result<Exit, Failure> {
-    let reply = session.plans.list(v1::ListPlansRequest { ended: all }).await;
+    let reply = session.plans.list(v1::ListPlansRequest { ended: all, prefix: String::new() }).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
     let records: Vec<Record> = read_all(&reply.records_json)?;
     progress.clear();
@@ -32,9 +36,10 @@ pub(crate) async fn show(
     session: &mut Session,
     output: &Output,
     progress: &Progress,
-    id: &PlanId,
+    id: &PlanRef,
 ) -> Result<Exit, Failure> {
-    let fetched = get(session, id).await?;
+    let id = named(session, id).await?;
+    let fetched = get(session, &id).await?;
     progress.clear();
     output.print(&fetched, |terminal| render::plan::page(&fetched, terminal, Detail::Everything).to_text())?;
     Ok(Exit::Done)
@@ -45,9 +50,10 @@ pub(crate) async fn reject(
     session: &mut Session,
     output: &Output,
     progress: &Progress,
-    id: &PlanId,
+    id: &PlanRef,
     because: String,
 ) -> Result<Exit, Failure> {
+    let id = &named(session, id).await?;
     let reply = session.plans.reject(v1::RejectRequest { plan_id: id.to_string(), because }).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
     let fetched = Fetched::check(id, reply).map_err(untrue)?;
@@ -65,8 +71,9 @@ pub(crate) async fn revert(
     session: &mut Session,
     output: &Output,
     progress: &Progress,
-    id: &PlanId,
+    id: &PlanRef,
 ) -> Result<Exit, Failure> {
+    let id = &named(session, id).await?;
     let reply = session.plans.revert(v1::PlanRequest { plan_id: id.to_string() }).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
     let fetched = Fetched::read(reply).map_err(untrue)?;
@@ -86,6 +93,30 @@ pub(crate) async fn revert(
         page.to_text()
     })?;
     Ok(Exit::Done)
+}
+
+/// The whole id of the plan meant.
+pub(super) async fn named(session: &mut Session, given: &PlanRef) -> Result<PlanId, Failure> {
+    if let Ok(id) = given.as_str().parse() {
+        return Ok(id);
+    }
+    let request = v1::ListPlansRequest { ended: true, prefix: given.as_str().to_owned() };
+    let reply = session.plans.list(request).await.map_err(|status| session.failure(&status))?.into_inner();
+    let records: Vec<Record> = read_all(&reply.records_json)?;
+    // One that does not know of prefixes sends all.
+    let found: Vec<&Record> = records.iter().filter(|record| record.id.as_str().starts_with(given.as_str())).collect();
+    match found.as_slice() {
+        [record] => Ok(record.id.clone()),
+        [] => {
+            let error = anyhow::anyhow!("there is no plan whose id begins with {}", given.as_str());
+            Err(Failure::usage(error).with_hint("dialtone plans --all lists them"))
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().map(|record| record.id.as_str()).take(MAX_NAMED).collect();
+            let error = anyhow::anyhow!("{} is the beginning of {} plans", given.as_str(), several.len());
+            Err(Failure::usage(error).with_hint(format!("give more of one of these: {}", ids.join(", "))))
+        }
+    }
 }
 
 /// Gets a plan and checks that it is the one asked for.

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use common_model::Change;
+use common_model::{Change, IncidentId};
 use common_plan::{Approval, PlanId};
 use proto::v1;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::model::Event;
+use crate::commands::diagnose::{Asked, ask};
+use crate::commands::incidents;
 use crate::commands::inventory::{all, summaries};
 use crate::commands::reach::reach;
 use crate::exit::Failure;
@@ -27,23 +29,64 @@ const RETRY: Duration = Duration::from_secs(2);
 const MAX_CHANGES: u32 = 200;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Asks for the lists again and again.
+/// Tells incidents and plans whenever one of them changes.
+pub(super) async fn keep_board(mut session: Session, events: Sender<Event>) {
+    let mut next = every(RETRY);
+    loop {
+        next.tick().await;
+        match session.incidents.watch(v1::WatchIncidentsRequest {}).await {
+            Ok(stream) => {
+                let mut stream = stream.into_inner();
+                while let Ok(Some(board)) = stream.message().await {
+                    tell(&events, read_board(&board).unwrap_or_else(|failure| Event::Lost(said(&failure)))).await;
+                }
+            }
+            Err(status) => tell(&events, Event::Lost(said(&session.failure(&status)))).await,
+        }
+    }
+}
+
+fn read_board(board: &v1::Board) -> Result<Event, Failure> {
+    Ok(Event::Board(all(&board.incidents_json)?, all(&board.plans_json)?))
+}
+
+/// Gets an incident with its last diagnosis.
+pub(super) async fn fetch(mut session: Session, id: IncidentId, events: Sender<Event>) {
+    let report = incidents::get(&mut session, id).await.map(Box::new).map_err(|failure| said(&failure));
+    tell(&events, Event::Incident(id, report)).await;
+}
+
+/// Has an endpoint diagnosed by the controller. What comes of it is on the board.
+pub(super) async fn look(session: Session, endpoint: String, events: Sender<Event>) {
+    let request = v1::DiagnoseRequest { endpoints: vec![endpoint.clone()], ..v1::DiagnoseRequest::default() };
+    let asked = Asked { request, probe: None };
+    let told = match ask(session.client.clone(), &Progress::silent(), asked).await {
+        Ok(_) => format!("{endpoint} was looked at again"),
+        Err(status) => said(&session.failure(&status)),
+    };
+    tell(&events, Event::Told(told)).await;
+}
+
+/// Ends an incident.
+pub(super) async fn end(mut session: Session, id: IncidentId, because: String, events: Sender<Event>) {
+    let told = match incidents::end(&mut session, id, because, false).await {
+        Ok(_) => format!("incident {id} was ended"),
+        Err(failure) => format!("incident {id} was not ended: {}", said(&failure)),
+    };
+    tell(&events, Event::Told(told)).await;
+}
+
+/// Asks for the other lists again and again.
 pub(super) async fn keep_lists(mut session: Session, events: Sender<Event>) {
     let mut next = every(REFRESH);
     loop {
         next.tick().await;
         // One that is not to be had does not keep the others from being shown.
-        let lists = [plans(&mut session).await, nodes(&mut session).await, changes(&mut session).await];
+        let lists = [nodes(&mut session).await, changes(&mut session).await];
         for list in lists {
             tell(&events, list.unwrap_or_else(|failure| Event::Lost(said(&failure)))).await;
         }
     }
-}
-
-async fn plans(session: &mut Session) -> Result<Event, Failure> {
-    let reply = session.plans.list(v1::ListPlansRequest { ended: true }).await;
-    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
-    all(&reply.records_json).map(Event::Plans)
 }
 
 async fn nodes(session: &mut Session) -> Result<Event, Failure> {

@@ -1,12 +1,12 @@
 //! All that the console shows, and all that can happen to it.
 
 use common_model::inventory::NodeSummary;
-use common_model::{Change, Timestamp};
+use common_model::{Change, Incident, IncidentId, Timestamp};
 use common_plan::{PlanId, PublicKey, Record};
 
 use crate::commands::reach::Reached;
 use crate::plan::Fetched;
-use crate::report::NodeReport;
+use crate::report::{IncidentReport, NodeReport};
 use crate::terminal::Terminal;
 
 /// The state of the console.
@@ -22,6 +22,8 @@ pub(super) struct Model {
     pub(super) key: Result<PublicKey, String>,
     /// What was heard last of the controller.
     pub(super) heard: Heard,
+    /// Those that are open, then those that have ended, newest first.
+    pub(super) incidents: Vec<Incident>,
     /// Those that wait, then those under way, then those that have ended.
     pub(super) plans: Vec<Record>,
     /// By name.
@@ -32,8 +34,10 @@ pub(super) struct Model {
     pub(super) changes: Vec<Change>,
     pub(super) focus: Pane,
     /// The row that is marked, for each pane.
-    pub(super) marked: [usize; 3],
-    /// The plan that is open, over the panes.
+    pub(super) marked: [usize; Pane::ALL.len()],
+    /// The incident that is open, over the panes.
+    pub(super) incident: Option<OpenIncident>,
+    /// The plan that is open, over both.
     pub(super) open: Option<Open>,
     /// Said until the next key.
     pub(super) notice: Option<String>,
@@ -48,12 +52,14 @@ impl Model {
             controller,
             key,
             heard: Heard::Never,
+            incidents: Vec::new(),
             plans: Vec::new(),
             nodes: Vec::new(),
             reached: Vec::new(),
             changes: Vec::new(),
-            focus: Pane::Plans,
-            marked: [0; 3],
+            focus: Pane::Incidents,
+            marked: [0; Pane::ALL.len()],
+            incident: None,
             open: None,
             notice: None,
         }
@@ -71,16 +77,29 @@ pub(super) enum Heard {
     Not(Option<Timestamp>, String),
 }
 
-/// The three lists.
+/// The lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pane {
+    Incidents,
     Plans,
     Nodes,
     Changes,
 }
 
 impl Pane {
-    pub(super) const ALL: [Pane; 3] = [Pane::Plans, Pane::Nodes, Pane::Changes];
+    pub(super) const ALL: [Pane; 4] = [Pane::Incidents, Pane::Plans, Pane::Nodes, Pane::Changes];
+}
+
+/// An incident that is looked at.
+#[derive(Debug)]
+pub(super) struct OpenIncident {
+    pub(super) id: IncidentId,
+    /// None until the controller has sent it.
+    pub(super) report: Option<Result<Box<IncidentReport>, String>>,
+    /// Lines above the screen.
+    pub(super) scroll: usize,
+    /// The words to end it with, while they are typed.
+    pub(super) words: Option<String>,
 }
 
 /// A plan that is looked at.
@@ -108,7 +127,7 @@ pub(super) enum Event {
     /// The time, now and then.
     Tick(Timestamp),
     /// What the controller knows.
-    Plans(Vec<Record>),
+    Board(Vec<Incident>, Vec<Record>),
     Nodes(Vec<NodeSummary>),
     /// Which engines answer.
     Reached(Vec<Reached>),
@@ -119,6 +138,10 @@ pub(super) enum Event {
     Plan(PlanId, Result<Box<Fetched>, String>),
     /// The controller has taken our signature, or not.
     Signed(PlanId, Result<(), String>),
+    /// The open incident with its last diagnosis.
+    Incident(IncidentId, Result<Box<IncidentReport>, String>),
+    /// What became of something that was asked for.
+    Told(String),
 }
 
 /// Keys that mean something.
@@ -131,6 +154,7 @@ pub(super) enum Key {
     NextPane,
     Enter,
     Back,
+    Erase,
     Char(char),
     Interrupt,
 }
@@ -144,5 +168,11 @@ pub(super) enum Effect {
     Unwatch,
     /// Sign exactly these bytes, and send the signature.
     Sign(Box<Fetched>),
+    /// Ask for an incident with its last diagnosis.
+    Fetch(IncidentId),
+    /// Have this endpoint diagnosed now; that proposes plans where it can.
+    Look(String),
+    /// End an incident with these words.
+    End(IncidentId, String),
     Quit,
 }

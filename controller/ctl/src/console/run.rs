@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::interval;
 
-use super::ask::{keep_lists, keep_probing, send, watch};
+use super::ask::{end, fetch, keep_board, keep_lists, keep_probing, look, send, watch};
 use super::model::{Effect, Event, Key, Model};
 use super::update::update;
 use super::view::view;
@@ -35,6 +35,7 @@ pub(crate) async fn console(
     std::thread::spawn(move || read_keys(&pressed));
     let mut model = screen.model(session.address().to_owned(), &key);
     let mut tasks = JoinSet::new();
+    tasks.spawn(keep_board(session.another(), events.clone()));
     tasks.spawn(keep_lists(session.another(), events.clone()));
     tasks.spawn(keep_probing(session.another(), events.clone()));
     let mut watching: Option<AbortHandle> = None;
@@ -46,6 +47,8 @@ pub(crate) async fn console(
             Some(event) = happened.recv() => event,
             _ = clock.tick() => Event::Tick(now()),
         };
+        // What has ended is taken out, or a long night's answers would pile up.
+        while tasks.try_join_next().is_some() {}
         if is_first_sight(&model, &event) {
             // What was pressed before the plan was there to be read is no answer to it.
             while keys.try_recv().is_ok() {}
@@ -58,6 +61,9 @@ pub(crate) async fn console(
                 watching.iter().for_each(AbortHandle::abort);
                 watching = Some(tasks.spawn(watch(session.another(), id, events.clone())));
             }
+            Some(Effect::Fetch(id)) => drop(tasks.spawn(fetch(session.another(), id, events.clone()))),
+            Some(Effect::Look(endpoint)) => drop(tasks.spawn(look(session.another(), endpoint, events.clone()))),
+            Some(Effect::End(id, because)) => drop(tasks.spawn(end(session.another(), id, because, events.clone()))),
             Some(Effect::Sign(plan)) => {
                 // Here alone the key is used: on the bytes that were on the screen.
                 let signed = key.as_ref().map_err(ToString::to_string);
@@ -171,7 +177,8 @@ fn meaning(code: KeyCode, modifiers: KeyModifiers) -> Option<Key> {
         KeyCode::PageDown => Some(Key::PageDown),
         KeyCode::Tab => Some(Key::NextPane),
         KeyCode::Enter => Some(Key::Enter),
-        KeyCode::Esc | KeyCode::Backspace | KeyCode::Left => Some(Key::Back),
+        KeyCode::Backspace => Some(Key::Erase),
+        KeyCode::Esc | KeyCode::Left => Some(Key::Back),
         KeyCode::Char(c) => Some(Key::Char(c)),
         _ => None,
     }

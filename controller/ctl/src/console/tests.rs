@@ -1,10 +1,14 @@
 //! The console without a terminal: events in, screens out.
 
 use common_model::change::Topic;
+use common_model::diagnosis::{PathStage, StageState};
+use common_model::incident::{
+    ApprovedBy, Closing, Happening, Incident, IncidentId, IncidentPlan, IncidentVerdict, What,
+};
 use common_model::inventory::{EngineSummary, NodeSummary};
 use common_model::probe::Product;
-use common_model::{Change, Timestamp};
-use common_plan::{ApprovalKey, Approved, Plan, Stage};
+use common_model::{Certainty, Change, Stage, Symptom, Timestamp};
+use common_plan::{ApprovalKey, Approved, Plan, Stage as PlanStage};
 use ratatui::Terminal as Screen;
 use ratatui::backend::TestBackend;
 use ring::rand::SystemRandom;
@@ -16,6 +20,7 @@ use super::update::update;
 use super::view::view;
 use crate::plan::Fetched;
 use crate::plan::tests::{NOW, fetched, plan, transition};
+use crate::report::IncidentReport;
 use crate::terminal::tests::terminal;
 
 fn key() -> ApprovalKey {
@@ -38,6 +43,7 @@ fn node(name: &str, state: &str) -> NodeSummary {
         engines: vec![EngineSummary {
             name: "elasticsearch".to_owned(),
             product: Product::Elasticsearch,
+            cluster: Some("logs".to_owned()),
             version: Some("8.18.0".to_owned()),
             state: Some(state.to_owned()),
             listening: Vec::new(),
@@ -67,9 +73,9 @@ fn change(what: &str, at: Timestamp) -> Change {
 fn busy(width: usize, height: usize) -> Model {
     let mut model = console(width, height);
     let mut ended = fetched(Plan { made_at: NOW.plus_millis(-7_200_000), ..plan() }).record;
-    ended.stage = Stage::Verified;
+    ended.stage = PlanStage::Verified;
     for event in [
-        Event::Plans(vec![ended, fetched(plan()).record]),
+        Event::Board(vec![incident(12)], vec![ended, fetched(plan()).record]),
         Event::Nodes(vec![node("es-1", "failed"), node("es-2", "active")]),
         Event::Changes(vec![
             change("vm.max_map_count: 262144 → 65530", NOW.plus_millis(-90_000)),
@@ -81,10 +87,78 @@ fn busy(width: usize, height: usize) -> Model {
     model
 }
 
+/// An endpoint of es-1 that refuses, for which the plan was proposed.
+fn incident(id: u64) -> Incident {
+    let sentence = "Elasticsearch on es-1 does not start: a bootstrap check fails because vm.max_map_count is 65530 and must \
+                    be at least 262144";
+    let opened_at = NOW.plus_millis(-180_000);
+    let stage = |stage, state| PathStage { stage, state, sentence: String::new(), evidence: Vec::new() };
+    let path = Stage::ALL.into_iter().map(|at| match at {
+        Stage::Listen => stage(at, StageState::Fail),
+        at if at < Stage::Listen => stage(at, StageState::Pass),
+        at => stage(at, StageState::NotReached),
+    });
+    let plan = fetched(plan());
+    Incident {
+        id: IncidentId(id),
+        endpoint: "http://es-1:9200".to_owned(),
+        also: vec!["http://10.0.0.5:9200".to_owned()],
+        addresses: vec!["10.0.0.5".parse().unwrap()],
+        opened_at,
+        answered_before: Some(opened_at.plus_millis(-5_000)),
+        symptom: Symptom::Refused,
+        verdict: IncidentVerdict {
+            cause: "bootstrap-check".parse().unwrap(),
+            certainty: Certainty::Certain,
+            node: Some("es-1".parse().unwrap()),
+            sentence: sentence.to_owned(),
+        },
+        path: path.collect(),
+        judged_at: NOW.plus_millis(-4_000),
+        answers_since: None,
+        history: vec![Happening {
+            at: opened_at,
+            who: "operator bob".to_owned(),
+            what: What::Opened,
+            sentence: format!("{sentence} [bootstrap-check]"),
+        }],
+        plans: vec![IncidentPlan {
+            id: plan.id().to_string(),
+            title: plan.record.title.clone(),
+            node: plan.record.node.clone(),
+            proposed_at: plan.record.made_at,
+            stage: "proposed".to_owned(),
+            ended: false,
+            on_trial: false,
+            needed: 2,
+            approved_by: vec![ApprovedBy { operator: "carol".to_owned(), at: NOW.plus_millis(-30_000) }],
+            since: plan.record.made_at,
+            because: None,
+            link: None,
+        }],
+        changes: Vec::new(),
+        closed: None,
+    }
+}
+
+/// With the incident open and sent.
+fn looked_at(width: usize, height: usize) -> (Model, Incident) {
+    let (mut model, incident) = (busy(width, height), incident(12));
+    assert_eq!(press(&mut model, Key::Enter), Some(Effect::Fetch(incident.id)));
+    tell_incident(&mut model, &incident);
+    (model, incident)
+}
+
+fn tell_incident(model: &mut Model, incident: &Incident) {
+    let report = IncidentReport::new(incident.clone(), None);
+    update(model, Event::Incident(incident.id, Ok(Box::new(report))));
+}
+
 /// With the proposed plan open and sent.
 fn opened(width: usize, height: usize) -> (Model, Fetched) {
     let mut model = busy(width, height);
     let plan = fetched(plan());
+    press(&mut model, Key::NextPane);
     assert_eq!(press(&mut model, Key::Enter), Some(Effect::Watch(plan.id())));
     tell(&mut model, &plan);
     (model, plan)
@@ -116,6 +190,69 @@ fn the_lists_fit_80_by_24() {
 }
 
 #[test]
+fn an_incident_fits_80_by_24() {
+    assert_eq!(screen(&looked_at(80, 24).0), include_str!("golden/incident.txt"));
+}
+
+#[test]
+fn on_a_short_screen_the_list_in_use_is_shown_alone() {
+    let mut model = busy(80, 10);
+    assert!(screen(&model).contains("http://es-1:9200") && !screen(&model).contains("NODES"));
+    press(&mut model, Key::NextPane);
+    press(&mut model, Key::NextPane);
+    let shown = screen(&model);
+    assert!(shown.contains("NODES") && shown.contains("es-2") && !shown.contains("PLANS"), "{shown}");
+}
+
+#[test]
+fn from_an_incident_to_its_plan_and_back() {
+    let (mut model, _) = looked_at(80, 40);
+    let plan = fetched(plan());
+    assert_eq!(press(&mut model, Key::Char('p')), Some(Effect::Watch(plan.id())));
+    tell(&mut model, &plan);
+    assert!(screen(&model).contains("Approve this plan"));
+    assert_eq!(press(&mut model, Key::Char('n')), Some(Effect::Unwatch));
+    assert!(screen(&model).contains("incident 12 is open"));
+    press(&mut model, Key::Char('q'));
+    assert!(screen(&model).contains("INCIDENTS"));
+}
+
+#[test]
+fn an_incident_is_ended_with_words_only() {
+    let (mut model, incident) = looked_at(80, 40);
+    press(&mut model, Key::Char('e'));
+    assert_eq!(press(&mut model, Key::Enter), None);
+    assert!(screen(&model).contains("say why"));
+    // Letters that mean something elsewhere are words here.
+    for c in "quite so!".chars() {
+        assert_eq!(press(&mut model, Key::Char(c)), None);
+    }
+    press(&mut model, Key::Erase);
+    assert!(screen(&model).contains("End it because: quite so_"));
+    assert_eq!(press(&mut model, Key::Enter), Some(Effect::End(incident.id, "quite so".to_owned())));
+    update(&mut model, Event::Told("incident 12 was not ended: nothing answers".to_owned()));
+    assert!(screen(&model).contains("nothing answers"));
+    press(&mut model, Key::Char('e'));
+    press(&mut model, Key::Back);
+    assert!(screen(&model).contains("incident 12 is open") && !screen(&model).contains("End it because"));
+}
+
+#[test]
+fn an_incident_that_is_looked_at_is_kept_up_with_the_list() {
+    let (mut model, mut incident) = looked_at(80, 40);
+    assert_eq!(press(&mut model, Key::Char('l')), Some(Effect::Look("http://es-1:9200".to_owned())));
+    let board = |incident: &Incident| Event::Board(vec![incident.clone()], Vec::new());
+    assert_eq!(update(&mut model, board(&incident)), None);
+    incident.closed = Some(Closing { at: NOW, who: "controller".to_owned(), because: "it answers again".to_owned() });
+    assert_eq!(update(&mut model, board(&incident)), Some(Effect::Fetch(incident.id)));
+    tell_incident(&mut model, &incident);
+    let shown = screen(&model);
+    assert!(shown.contains("✓ incident 12 ended just now after 3 min") && shown.contains("carol"), "{shown}");
+    // Nothing is left to be done about it.
+    assert!(!shown.contains("e end it") && press(&mut model, Key::Char('l')).is_none());
+}
+
+#[test]
 fn a_plan_is_asked_for_as_approve_asks() {
     let (model, _) = opened(80, 24);
     assert_eq!(screen(&model), include_str!("golden/asking.txt"));
@@ -123,8 +260,9 @@ fn a_plan_is_asked_for_as_approve_asks() {
 
 #[test]
 fn every_size_is_filled_and_no_larger() {
-    for (width, height) in [(40, 10), (80, 24), (132, 43), (200, 60)] {
-        for model in [console(width, height), busy(width, height), opened(width, height).0] {
+    for (width, height) in [(40, 4), (40, 10), (40, 15), (80, 24), (132, 43), (200, 60)] {
+        let models = [console(width, height), busy(width, height), opened(width, height).0, looked_at(width, height).0];
+        for model in models {
             let page = view(&model);
             assert_eq!(page.len(), height, "{width}x{height}");
             let text = page.to_text();
@@ -163,6 +301,7 @@ fn what_was_not_read_is_not_signed() {
 #[test]
 fn before_the_plan_is_there_y_means_nothing() {
     let mut model = busy(80, 40);
+    press(&mut model, Key::NextPane);
     press(&mut model, Key::Enter);
     assert_eq!(press(&mut model, Key::Char('y')), None);
     // Nor where it is another's, or cannot be had.
@@ -205,15 +344,15 @@ fn a_plan_is_followed_to_its_end() {
     let signer = key();
     let approval = signer.approve(&plan.bytes).unwrap();
     plan.record.approvals.push(Approved { operator: "alice".to_owned(), at: NOW, approval });
-    for (stage, who) in [(Stage::Approved, "operator alice"), (Stage::Applied, "node es-1")] {
+    for (stage, who) in [(PlanStage::Approved, "operator alice"), (PlanStage::Applied, "node es-1")] {
         plan.record.stage = stage;
         plan.record.history.push(transition(stage, NOW, who, None));
         tell(&mut model, &plan);
     }
     let shown = screen(&model);
     assert!(shown.contains("live, on trial — node es-1") && !shown.contains("Approve this plan"), "{shown}");
-    plan.record.stage = Stage::Verified;
-    plan.record.history.push(transition(Stage::Verified, NOW, "controller", Some("it answers")));
+    plan.record.stage = PlanStage::Verified;
+    plan.record.history.push(transition(PlanStage::Verified, NOW, "controller", Some("it answers")));
     tell(&mut model, &plan);
     let shown = screen(&model);
     assert!(shown.contains("✓ verified — Set vm.max_map_count"), "{shown}");
@@ -226,11 +365,12 @@ fn a_plan_is_followed_to_its_end() {
 fn the_same_row_stays_marked_when_the_list_changes() {
     let mut model = busy(80, 24);
     press(&mut model, Key::NextPane);
+    press(&mut model, Key::NextPane);
     press(&mut model, Key::Down);
     update(&mut model, Event::Nodes(vec![node("es-0", "active"), node("es-1", "active"), node("es-2", "active")]));
-    assert_eq!(model.nodes[model.marked[1]].summary.name.as_str(), "es-2");
+    assert_eq!(model.nodes[model.marked[2]].summary.name.as_str(), "es-2");
     update(&mut model, Event::Nodes(vec![node("es-0", "active")]));
-    assert_eq!(model.marked[1], 0);
+    assert_eq!(model.marked[2], 0);
     update(&mut model, Event::Nodes(Vec::new()));
     assert_eq!(press(&mut model, Key::Down), None);
 }
@@ -241,7 +381,7 @@ fn a_controller_that_is_gone_is_said_with_the_age_of_what_is_shown() {
     update(&mut model, Event::Tick(NOW.plus_millis(30_000)));
     update(&mut model, Event::Lost("the connection broke".to_owned()));
     assert!(screen(&model).contains("as of 30 s ago: the connection broke"));
-    update(&mut model, Event::Plans(Vec::new()));
+    update(&mut model, Event::Board(Vec::new(), Vec::new()));
     assert_eq!(model.heard, Heard::Well(NOW.plus_millis(30_000)));
 }
 

@@ -1,18 +1,21 @@
 //! How the console looks: a page of exactly as many lines as the screen has.
 
-use common_model::Change;
+use common_model::{Change, Incident};
 use common_plan::Stage;
 
 use super::model::{Heard, Model, Pane};
-use super::update::asks;
+use super::update::{asks, lengths, plan_of_incident};
 use crate::render::plan::Detail;
 use crate::render::time::{ago, local};
 use crate::render::{self, Page, Style};
+use crate::report::NodeReport;
 
 /// The line on top, and what can be pressed and what was said at the bottom.
 const FRAME: usize = 3;
-/// Of a list, also on the smallest screen.
-const LEAST_ROWS: usize = 2;
+/// Rows between the frame below which only the list in use is shown.
+const ROWS_FOR_ALL: usize = 12;
+/// Lines that draw the marked incident below its row.
+const DRAWN: usize = 2;
 
 /// Lines for what is between the frame.
 pub(super) fn room(model: &Model) -> usize {
@@ -23,11 +26,8 @@ pub(super) fn room(model: &Model) -> usize {
 pub(super) fn view(model: &Model) -> Page {
     let mut page = Page::new(&model.terminal);
     head(model, &mut page);
-    match open_page(model) {
-        Some(plan) => {
-            let scroll = model.open.as_ref().map_or(0, |open| open.scroll);
-            page.append(plan, scroll, room(model));
-        }
+    match shown(model) {
+        Some((shown, scroll)) => page.append(shown, scroll, room(model)),
         None => lists(model, &mut page),
     }
     page.fill(model.height.saturating_sub(2));
@@ -35,12 +35,24 @@ pub(super) fn view(model: &Model) -> Page {
     page
 }
 
+/// What is over the lists, and how many of its lines are above the screen.
+fn shown(model: &Model) -> Option<(Page, usize)> {
+    let plan = open_page(model).zip(model.open.as_ref().map(|open| open.scroll));
+    plan.or_else(|| incident_page(model).zip(model.incident.as_ref().map(|open| open.scroll)))
+}
+
 fn head(model: &Model, page: &mut Page) {
+    let open = model.incidents.iter().filter(|incident| incident.is_open()).count();
+    let (outages, alarm) = match open {
+        0 => ("no incident".to_owned(), Style::Passed),
+        1 => ("1 incident".to_owned(), Style::Bad),
+        many => (format!("{many} incidents"), Style::Bad),
+    };
     let waiting = model.plans.iter().filter(|record| record.stage == Stage::Proposed).count();
     let waits = match waiting {
         0 => "no plan waits".to_owned(),
-        1 => "1 plan waits for approval".to_owned(),
-        many => format!("{many} plans wait for approval"),
+        1 => "1 plan waits".to_owned(),
+        many => format!("{many} plans wait"),
     };
     let (state, style) = match &model.heard {
         Heard::Never => ("asking".to_owned(), Style::Dim),
@@ -51,6 +63,7 @@ fn head(model: &Model, page: &mut Page) {
     let cells = vec![
         page.span("dialtone", Style::Strong),
         page.span(&model.controller, Style::Plain),
+        page.span(&outages, if model.heard == Heard::Never { Style::Dim } else { alarm }),
         page.span(&waits, if waiting > 0 { Style::Warning } else { Style::Plain }),
         page.span(&state, style),
     ];
@@ -59,20 +72,52 @@ fn head(model: &Model, page: &mut Page) {
 }
 
 fn foot(model: &Model, page: &mut Page) {
-    let below = match (open_page(model), &model.open) {
-        (Some(plan), Some(open)) => plan.len().saturating_sub(open.scroll + room(model)),
-        _ => 0,
-    };
+    let below = shown(model).map_or(0, |(shown, scroll)| shown.len().saturating_sub(scroll + room(model)));
     let more = if below > 0 { format!("   space {below} more lines") } else { String::new() };
-    let (keys, style) = match &model.open {
-        None => ("↑ ↓ move   Tab next list   Enter open a plan   q quit".to_owned(), Style::Dim),
-        Some(_) if asks(model).is_some() => {
+    let (keys, style) = match (&model.open, &model.incident) {
+        (Some(_), _) if asks(model).is_some() => {
             (format!("Approve this plan with your key?  y yes   n no   d details{more}"), Style::Strong)
         }
-        Some(_) => (format!("d details   n back{more}"), Style::Dim),
+        (Some(_), _) => (format!("d details   n back{more}"), Style::Dim),
+        (None, Some(open)) => match &open.words {
+            Some(words) => (format!("End it because: {words}_   Enter end   Esc not"), Style::Strong),
+            None => (on_incident(model, &more), Style::Dim),
+        },
+        (None, None) => {
+            let opens = match model.focus {
+                Pane::Incidents if !model.incidents.is_empty() => "   Enter open it",
+                Pane::Plans if !model.plans.is_empty() => "   Enter open it",
+                _ => "",
+            };
+            (format!("↑ ↓ move   Tab next list{opens}   q quit"), Style::Dim)
+        }
     };
     page.cut(0, model.notice.as_deref().unwrap_or_default(), Style::Warning);
     page.cut(0, &keys, style);
+}
+
+/// What can be done about the incident that is looked at.
+fn on_incident(model: &Model, more: &str) -> String {
+    let report = model.incident.as_ref().and_then(|open| open.report.as_ref()?.as_ref().ok());
+    let is_open = report.is_some_and(|report| report.incident.is_open());
+    let plan = if plan_of_incident(model).is_some() { "p its plan   " } else { "" };
+    let open = if is_open { "l look again   e end it   " } else { "" };
+    format!("{plan}{open}q back{more}")
+}
+
+/// The open incident as a page, the same as `dialtone incident` shows; none when none is open.
+pub(super) fn incident_page(model: &Model) -> Option<Page> {
+    let open = model.incident.as_ref()?;
+    let mut page = Page::new(&model.terminal);
+    match &open.report {
+        None => page.cut(0, &format!("asking for incident {}", open.id), Style::Dim),
+        Some(Err(why)) => {
+            let why = page.span(why, Style::Bad);
+            page.flow(0, &[why]);
+        }
+        Some(Ok(report)) => page = render::incident::page(report, &model.terminal),
+    }
+    Some(page)
 }
 
 /// The open plan as a page, the same as `dialtone approve` shows; none when none is open.
@@ -100,44 +145,84 @@ pub(super) fn open_page(model: &Model) -> Option<Page> {
 }
 
 fn lists(model: &Model, page: &mut Page) {
-    let lengths = [model.plans.len(), model.nodes.len(), model.changes.len()];
-    let shares = shares(room(model).saturating_sub(Pane::ALL.len()), lengths);
+    let room = room(model);
+    if room < ROWS_FOR_ALL {
+        return list(model, model.focus, room.saturating_sub(1), page);
+    }
+    let [incidents, plans, nodes, changes] = lengths(model);
+    let drawn = if incidents > 0 { DRAWN } else { 0 };
+    let shares = shares(room.saturating_sub(Pane::ALL.len()), [incidents + drawn, plans, nodes, changes]);
     for (pane, share) in Pane::ALL.into_iter().zip(shares) {
-        let index = pane as usize;
-        let title = ["PLANS", "NODES", "CHANGES in the last day"][index];
-        let focus = model.focus == pane;
-        let more = lengths[index].saturating_sub(share);
-        let more = if more > 0 { format!("  {more} more") } else { String::new() };
-        let style = if focus { Style::Strong } else { Style::Dim };
-        page.cut(0, &format!("{title}{more}"), style);
-        let mut rows = match pane {
-            Pane::Plans => plans(model),
-            Pane::Nodes => nodes(model),
-            Pane::Changes => changes(model),
-        };
-        // The marked row stays on the screen.
-        let marked = model.marked[index];
-        let first = (marked + 1).saturating_sub(share);
-        if focus && lengths[index] > 0 {
-            rows.mark(marked);
-        }
-        page.append(rows, first, share);
+        list(model, pane, share, page);
     }
 }
 
+/// One list, with its heading, in this many rows.
+fn list(model: &Model, pane: Pane, share: usize, page: &mut Page) {
+    let index = pane as usize;
+    let length = lengths(model)[index];
+    let title = ["INCIDENTS", "PLANS", "NODES", "CHANGES in the last day"][index];
+    let focus = model.focus == pane;
+    let (mut rows, drawn) = match pane {
+        Pane::Incidents => incidents(model, share),
+        Pane::Plans => (plans(model), 0),
+        Pane::Nodes => (nodes(model), 0),
+        Pane::Changes => (changes(model), 0),
+    };
+    let more = (length + drawn).saturating_sub(share);
+    let more = if more > 0 { format!("  {more} more") } else { String::new() };
+    page.cut(0, &format!("{title}{more}"), if focus { Style::Strong } else { Style::Dim });
+    // The marked row stays on the screen, and what is drawn below it.
+    let marked = model.marked[index];
+    let first = (marked + 1 + drawn).saturating_sub(share);
+    if focus && length > 0 {
+        rows.mark(marked);
+    }
+    let length = page.len();
+    page.append(rows, first, share);
+    page.fill(length + share);
+}
+
 /// Rows for each list: what it needs, as long as each has its part; what is left goes to the last.
-fn shares(room: usize, lengths: [usize; 3]) -> [usize; 3] {
-    let part = (room / 3).max(LEAST_ROWS);
-    let plans = lengths[0].clamp(1, part);
-    let nodes = lengths[1].clamp(1, part);
-    [plans, nodes, room.saturating_sub(plans + nodes).max(LEAST_ROWS)]
+fn shares(room: usize, lengths: [usize; Pane::ALL.len()]) -> [usize; Pane::ALL.len()] {
+    let mut left = room;
+    let mut shares = [0; Pane::ALL.len()];
+    for (n, (share, length)) in shares.iter_mut().zip(lengths).enumerate() {
+        let lists = Pane::ALL.len() - n;
+        *share = if lists == 1 { left } else { length.clamp(1, (left / lists).max(1)) };
+        left = left.saturating_sub(*share);
+    }
+    shares
+}
+
+/// The incidents, the marked one with its path and verdict below it where there is room; and how many lines those are.
+fn incidents(model: &Model, share: usize) -> (Page, usize) {
+    let mut page = Page::new(&model.terminal);
+    let row = |incident: &Incident| {
+        let [id, state, endpoint, _] = render::incident::row(&page, incident, &model.terminal);
+        let cause = page.span(incident.verdict.cause.as_str(), Style::Plain);
+        vec![id, state, endpoint, cause]
+    };
+    let rows = model.incidents.iter().map(row).collect();
+    table(&mut page, rows, "none is open");
+    let marked = model.marked[Pane::Incidents as usize];
+    let Some(incident) = model.incidents.get(marked).filter(|_| share > DRAWN) else { return (page, 0) };
+    let mut drawn = Page::new(&model.terminal);
+    drawn.append_copy(&page, 0, marked + 1);
+    let mut path = Page::new(&model.terminal);
+    render::incident::path(&mut path, &incident.path);
+    drawn.append(path, 0, 1);
+    drawn.cut(4, &incident.verdict.sentence, Style::Plain);
+    let lines = drawn.len() - marked - 1;
+    drawn.append(page, marked + 1, usize::MAX);
+    (drawn, lines)
 }
 
 fn plans(model: &Model) -> Page {
     let mut page = Page::new(&model.terminal);
     let rows = model.plans.iter().map(|record| render::plan::row(&page, record).into());
     let rows = rows.collect();
-    table(&mut page, rows, "none; dialtone diagnose proposes one where a node's policy.yaml allows it");
+    table(&mut page, rows, "none; one is proposed for an incident where a node's policy.yaml allows it");
     page
 }
 
@@ -147,11 +232,18 @@ fn nodes(model: &Model) -> Page {
     let rows = model.nodes.iter().filter_map(|node| {
         let [name, agent, engine, version, state, answers, _] =
             render::nodes::rows(&page, node, &model.terminal).into_iter().next()?;
-        Some(vec![name, agent, answers, engine, version, state])
+        let cluster = page.span(cluster(node), Style::Plain);
+        Some(vec![cluster, name, agent, answers, engine, version, state])
     });
     let rows = rows.collect();
     table(&mut page, rows, "none yet");
     page
+}
+
+/// The cluster of a node's first engine, where its settings name one.
+pub(super) fn cluster(node: &NodeReport) -> &str {
+    let engine = node.summary.engines.first();
+    engine.and_then(|engine| engine.cluster.as_deref()).unwrap_or_default()
 }
 
 fn changes(model: &Model) -> Page {

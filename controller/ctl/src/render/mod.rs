@@ -1,6 +1,7 @@
 //! Results as text for people: pure functions from results and a [`crate::terminal::Terminal`] to a page.
 
 pub(crate) mod diagnosis;
+pub(crate) mod incident;
 pub(crate) mod nodes;
 mod page;
 pub(crate) mod plan;

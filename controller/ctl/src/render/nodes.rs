@@ -175,6 +175,7 @@ mod tests {
             clock_offset_ms: Some(3),
             addresses: vec!["10.0.0.5".to_owned()],
             engines: vec![EngineSummary {
+                cluster: None,
                 name: "elasticsearch".to_owned(),
                 product: Product::Elasticsearch,
                 version: Some("8.18.0".to_owned()),

@@ -97,6 +97,11 @@ impl Page {
         self.lines.extend(other.lines.into_iter().skip(skip).take(take));
     }
 
+    /// The same, of a page that is still needed.
+    pub(crate) fn append_copy(&mut self, other: &Page, skip: usize, take: usize) {
+        self.lines.extend(other.lines.iter().skip(skip).take(take).cloned());
+    }
+
     /// Cuts it, or adds empty lines, so that it has this many.
     pub(crate) fn fill(&mut self, lines: usize) {
         self.lines.resize(lines, Vec::new());

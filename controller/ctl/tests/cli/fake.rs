@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common_model::incident::{Closing, Happening, IncidentVerdict, What};
 use common_model::inventory::NodeSummary;
-use common_model::{Change, Timestamp};
+use common_model::{Certainty, Change, Incident, IncidentId, Symptom, Timestamp};
 use common_plan::audit::{AuditEntry, link};
 use common_plan::{
     Approval, Approved, CarriedOutBy, Goal, OnNode, Plan, PlanBytes, Record, SCHEMA, Stage, Step, Sysctl, SysctlSet,
@@ -16,6 +17,7 @@ use common_tls::keys::NewKey;
 use common_tls::server::{ServerTls, accept};
 use common_tls::{Credentials, Identity, Role};
 use proto::v1;
+use proto::v1::incidents_server::{Incidents, IncidentsServer};
 use proto::v1::operator_server::{Operator, OperatorServer};
 use proto::v1::plans_server::{Plans, PlansServer};
 use tokio::net::TcpListener;
@@ -41,6 +43,9 @@ pub(crate) struct World {
     /// Reasons that were given.
     pub(crate) rejections: Vec<String>,
     pub(crate) audit: Vec<String>,
+    pub(crate) incidents: Vec<Incident>,
+    /// Words incidents were ended with.
+    pub(crate) ended: Vec<(String, bool)>,
     pub(crate) nodes: Vec<NodeSummary>,
     pub(crate) changes: Vec<Change>,
 }
@@ -146,6 +151,8 @@ impl Fake {
             approvals: Vec::new(),
             rejections: Vec::new(),
             audit: audit_log(),
+            incidents: Vec::new(),
+            ended: Vec::new(),
             nodes: Vec::new(),
             changes: Vec::new(),
         };
@@ -155,6 +162,7 @@ impl Fake {
         let fake = Self { world: Arc::new(Mutex::new(world)), steps: watch::Sender::new(()), address, operator };
         let serving = Server::builder()
             .add_service(PlansServer::new(fake.clone()))
+            .add_service(IncidentsServer::new(fake.clone()))
             .add_service(OperatorServer::new(fake.clone()));
         tokio::spawn(serving.serve_with_incoming(incoming.authenticated));
         fake
@@ -294,6 +302,86 @@ impl Plans for Fake {
         let lines = self.world.lock().unwrap().audit.clone();
         let lines: Vec<_> = lines.into_iter().skip(from).map(|line| Ok(v1::AuditLine { line })).collect();
         Ok(Response::new(tokio_stream::iter(lines)))
+    }
+}
+
+#[tonic::async_trait]
+impl Incidents for Fake {
+    type WatchStream = ReceiverStream<Result<v1::Board, Status>>;
+
+    async fn list(
+        &self,
+        request: Request<v1::ListIncidentsRequest>,
+    ) -> Result<Response<v1::ListIncidentsReply>, Status> {
+        let mut incidents = self.world.lock().unwrap().incidents.clone();
+        incidents.retain(|incident| incident.is_open() || request.get_ref().ended);
+        Ok(Response::new(v1::ListIncidentsReply { incidents_json: json(&incidents) }))
+    }
+
+    async fn get(&self, request: Request<v1::IncidentRequest>) -> Result<Response<v1::IncidentReply>, Status> {
+        let id: IncidentId = request.get_ref().incident_id.parse().unwrap();
+        let world = self.world.lock().unwrap();
+        let incident = world.incidents.iter().find(|incident| incident.id == id);
+        let incident = incident.ok_or_else(|| Status::not_found(format!("there is no incident {id}")))?;
+        let incident_json = serde_json::to_vec(incident).unwrap();
+        Ok(Response::new(v1::IncidentReply { incident_json, diagnosis_json: Vec::new() }))
+    }
+
+    async fn watch(&self, _: Request<v1::WatchIncidentsRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let (fake, mut steps) = (self.clone(), self.steps.subscribe());
+        let (boards, stream) = mpsc::channel(16);
+        tokio::spawn(async move {
+            loop {
+                let board = {
+                    let world = fake.world.lock().unwrap();
+                    let plans_json = json(std::slice::from_ref(&world.record));
+                    v1::Board { incidents_json: json(&world.incidents), plans_json }
+                };
+                if boards.send(Ok(board)).await.is_err() || steps.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn close(&self, request: Request<v1::CloseIncidentRequest>) -> Result<Response<v1::IncidentReply>, Status> {
+        let v1::CloseIncidentRequest { incident_id, because, anyway } = request.into_inner();
+        self.change(|world| {
+            world.ended.push((because.clone(), anyway));
+            let closing = Closing { at: now(), who: "operator alice".to_owned(), because };
+            world.incidents.iter_mut().for_each(|incident| incident.closed = Some(closing.clone()));
+        });
+        self.steps.send_replace(());
+        Incidents::get(self, Request::new(v1::IncidentRequest { incident_id })).await
+    }
+}
+
+/// An endpoint of es-1 that refuses, for this reason.
+pub(crate) fn incident(id: u64, sentence: &str) -> Incident {
+    let opened =
+        Happening { at: now(), who: "operator bob".to_owned(), what: What::Opened, sentence: sentence.to_owned() };
+    Incident {
+        id: IncidentId(id),
+        endpoint: "http://es-1:9200".to_owned(),
+        also: Vec::new(),
+        addresses: Vec::new(),
+        opened_at: now(),
+        answered_before: None,
+        symptom: Symptom::Refused,
+        verdict: IncidentVerdict {
+            cause: "bootstrap-check".parse().unwrap(),
+            certainty: Certainty::Certain,
+            node: Some("es-1".parse().unwrap()),
+            sentence: sentence.to_owned(),
+        },
+        path: Vec::new(),
+        judged_at: now(),
+        answers_since: None,
+        history: vec![opened],
+        plans: Vec::new(),
+        changes: Vec::new(),
+        closed: None,
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::fake::{Fake, key_file, plan, record};
+use super::fake::{Fake, incident, key_file, plan, record};
 use super::{Home, PATIENCE, Ran};
 
 const WHY: &str = "vm.max_map_count is too low";
@@ -204,7 +204,7 @@ async fn the_console_approves_follows_and_gives_the_terminal_back() {
     let mut pty = Pty::start(&home, "console --color never");
     // These cues replace text that has no character of theirs in its place, so that they are sent whole.
     pty.until("1 plan waits").await;
-    pty.write("\r").await;
+    pty.write("\t\r").await;
     pty.until("Approve").await;
     pty.write("y").await;
     fake.ended().await;
@@ -216,6 +216,61 @@ async fn the_console_approves_follows_and_gives_the_terminal_back() {
     // The other screen was left for good.
     let (entered, left) = (shown.rfind("\u{1b}[?1049h").unwrap(), shown.rfind("\u{1b}[?1049l").unwrap());
     assert!(entered < left, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_ends_an_incident_with_words() {
+    let fake = Fake::start(WHY).await;
+    fake.change(|world| world.incidents = vec![incident(7, WHY)]);
+    let mut pty = Pty::start(&fake.approver().await, "console --color never");
+    pty.until("1 incident").await;
+    pty.write("\r").await;
+    pty.until("e end it").await;
+    pty.write("eits client was told\u{7f}\u{7f}\u{7f}\u{7f}now uses https\r").await;
+    pty.until("was ended").await;
+    pty.write("qq").await;
+    assert_eq!(pty.end().await.0, 0);
+    assert_eq!(fake.world.lock().unwrap().ended, [("its client was now uses https".to_owned(), false)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incidents_are_listed_shown_and_ended() {
+    let fake = Fake::start(WHY).await;
+    let home = fake.home();
+    let none = home.run(&["incidents"]).await;
+    assert!(none.code == 0 && none.out.contains("No incident is open"), "{none:?}");
+    fake.change(|world| world.incidents = vec![incident(7, "\u{1b}]0;x\u{7} is down")]);
+    let list = home.run(&["incidents", "-o", "json"]).await.json();
+    assert_eq!((&list[0]["id"], &list[0]["state"]), (&"7".into(), &"open".into()), "{list}");
+    for arguments in [vec!["incidents"], vec!["incidents", "-o", "yaml"], vec!["incident", "7"], vec!["incident", "#7"]]
+    {
+        let ran = home.run(&arguments).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains("http://es-1:9200") && !ran.out.contains(['\u{1b}', '\u{7}']), "{ran:?}");
+    }
+    assert_eq!(home.run(&["incident", "8"]).await.code, 2);
+    assert_eq!(home.run(&["incident", "x"]).await.code, 2);
+    // Words and the wish to end it go together.
+    for arguments in [vec!["incident", "7", "--close"], vec!["incident", "7", "--because", "x"]] {
+        assert_eq!(home.run(&arguments).await.code, 2);
+    }
+    let ended = home.run(&["incident", "7", "--close", "--because", "told to use https", "-o", "json"]).await;
+    assert_eq!((ended.code, &ended.json()["closed"]["because"]), (0, &"told to use https".into()), "{ended:?}");
+    assert_eq!(home.run(&["incidents", "-o", "json"]).await.json(), serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_named_by_how_its_id_begins() {
+    let fake = Fake::start(WHY).await;
+    let home = fake.approver().await;
+    let ran = home.run(&["plan", &fake.id()[..5], "-o", "json"]).await;
+    assert_eq!((ran.code, &ran.json()["record"]["id"]), (0, &fake.id().into()), "{ran:?}");
+    let other = if fake.id().starts_with("0000") { "1111" } else { "0000" };
+    let none = home.run(&["approve", other, "--yes"]).await;
+    assert!(none.code == 2 && none.err.contains("no plan whose id begins with"), "{none:?}");
+    assert!(fake.approvals().is_empty());
+    assert_eq!(home.run(&["approve", &fake.id()[..4], "--yes"]).await.code, 0);
+    assert_eq!(fake.approvals().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,7 @@ pub fn propose(
     let ttl_ms = terms.valid_ms() + (count - 1) * PER_NODE_MS;
     let mut plans = Vec::new();
     for member in &members {
-        plans.push(restart(member, cluster, (ttl_ms, terms), why, now)?);
+        plans.push(restart(member, cluster, (terms, ttl_ms), why, now)?);
     }
     let ids = plans.iter().map(|(plan, ..)| plan.encode().map(|bytes| bytes.id()).map_err(|error| error.to_string()));
     let order = Order {
@@ -125,7 +125,7 @@ fn version(engine: &EngineView) -> Option<(u32, u32)> {
 fn restart(
     member: &Member<'_>,
     cluster: &str,
-    (ttl_ms, terms): (i64, &Terms),
+    (terms, ttl_ms): (&Terms, i64),
     why: &str,
     now: Timestamp,
 ) -> Result<(Plan, u8, String), String> {

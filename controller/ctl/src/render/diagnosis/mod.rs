@@ -9,6 +9,7 @@ mod tests;
 use common_model::{Certainty, Diagnosis};
 
 pub(crate) use answer::symptom;
+pub(crate) use path::stages;
 
 use crate::render::Page;
 use crate::terminal::Terminal;
@@ -87,6 +88,11 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, terminal: &Terminal, verbose: boo
     shown.to_text()
 }
 
+/// What fits a screen in most cases, for a page that can be scrolled.
+pub(crate) fn usual(diagnosis: &Diagnosis, terminal: &Terminal) -> Page {
+    page(diagnosis, terminal, TIGHT)
+}
+
 fn page(diagnosis: &Diagnosis, terminal: &Terminal, detail: Detail) -> Page {
     let mut page = Page::new(terminal);
     answer::answer(&mut page, diagnosis);
@@ -95,7 +101,7 @@ fn page(diagnosis: &Diagnosis, terminal: &Terminal, detail: Detail) -> Page {
         return page;
     }
     page.blank();
-    path::path(&mut page, diagnosis);
+    stages(&mut page, &diagnosis.path);
     if detail.airy || diagnosis.verdict.chain.len() < 2 {
         path::deciding_stage(&mut page, diagnosis);
     }

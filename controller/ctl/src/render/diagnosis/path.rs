@@ -9,9 +9,9 @@ use crate::render::{Page, Style};
 const INDENT: usize = 2;
 
 /// Adds the stages on a line, or on as many as they need.
-pub(super) fn path(page: &mut Page, diagnosis: &Diagnosis) {
+pub(crate) fn stages(page: &mut Page, stages: &[PathStage]) {
     let mut spans = vec![page.span(&" ".repeat(INDENT), Style::Plain)];
-    for (n, stage) in diagnosis.path.iter().enumerate() {
+    for (n, stage) in stages.iter().enumerate() {
         let (sign, style) = sign(stage.state);
         if n > 0 {
             spans.push(page.span("──", Style::Dim));

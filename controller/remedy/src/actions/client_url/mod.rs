@@ -24,20 +24,38 @@ pub(super) static ACTION: Action = Action {
     propose,
 };
 
-fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
-    let remedy = match ask.verdict.cause.as_str() {
-        "https-required" => Some(https(ask)),
-        "plain-http-only" => Some(plain(ask)),
+/// What the client has to be told instead of what it was told, where that is another endpoint.
+pub(crate) fn corrected(ask: &Ask<'_>) -> Option<Endpoint> {
+    match ask.verdict.cause.as_str() {
+        "https-required" => Some(ask.endpoint(Some(Scheme::Https), ask.picture.endpoint.port)),
+        "plain-http-only" => Some(ask.endpoint(Some(Scheme::Http), ask.picture.endpoint.port)),
         "port-differs" => other_port(ask),
         "bound-to-other-address" => other_address(ask),
         "protocol-mismatch" => http_port(ask),
+        _ => None,
+    }
+}
+
+fn propose(ask: &Ask<'_>) -> Vec<Remedy> {
+    let to = corrected(ask);
+    let remedy = match ask.verdict.cause.as_str() {
+        "https-required" => to.map(|to| https(ask, &to)),
+        "plain-http-only" => to.map(|to| tell(&to, READABLE)),
+        "port-differs" => to.map(|to| tell(&to, "Other clients that were told the old port need the same.")),
+        "bound-to-other-address" => to.map(|to| tell(&to, OTHER_NETWORK)),
+        "protocol-mismatch" => {
+            to.map(|to| tell(&to, "The transport port is for other nodes only: no client needs it."))
+        }
         _ => Some(credentials(ask)),
     };
     remedy.into_iter().collect()
 }
 
-fn https(ask: &Ask<'_>) -> Remedy {
-    let url = ask.endpoint(Some(Scheme::Https), ask.picture.endpoint.port).to_string();
+const READABLE: &str = "Everything the client sends, credentials too, can be read on the way; switch TLS on in the engine where that matters.";
+const OTHER_NETWORK: &str =
+    "The client needs a way into that network; other clients that were told the old address need the same.";
+
+fn https(ask: &Ask<'_>, url: &Endpoint) -> Remedy {
     let seen = ask.picture.probes.iter().find_map(|probe| probe.tls.as_ref().filter(|tls| tls.established));
     let address = format!("{}:{}", ask.picture.endpoint.host, ask.picture.endpoint.port);
     let mut commands = vec![
@@ -63,39 +81,29 @@ fn https(ask: &Ask<'_>) -> Remedy {
     remedy(format!("Tell the client {url}, and to trust the engine's CA"), commands, risk)
 }
 
-fn plain(ask: &Ask<'_>) -> Remedy {
-    let risk = "Everything the client sends, credentials too, can be read on the way; switch TLS on in the engine where that matters.";
-    tell(&ask.endpoint(Some(Scheme::Http), ask.picture.endpoint.port), risk)
-}
-
-fn other_port(ask: &Ask<'_>) -> Option<Remedy> {
+fn other_port(ask: &Ask<'_>) -> Option<Endpoint> {
     let listening = ask.verdict.detail.get("listening")?.as_array()?;
     let port = listening.iter().find_map(|entry| match entry.as_u64() {
         Some(port) => u16::try_from(port).ok(),
         None => entry.as_str()?.rsplit(':').next()?.parse().ok(),
     })?;
-    let to = ask.endpoint(Some(ask.picture.endpoint.scheme.unwrap_or(Scheme::Http)), port);
-    Some(tell(&to, "Other clients that were told the old port need the same."))
+    Some(ask.endpoint(Some(ask.picture.endpoint.scheme.unwrap_or(Scheme::Http)), port))
 }
 
 /// The first address it listens on that is not the node's alone.
-fn other_address(ask: &Ask<'_>) -> Option<Remedy> {
+fn other_address(ask: &Ask<'_>) -> Option<Endpoint> {
     let bound = ask.verdict.detail.get("bound")?.as_array()?;
     let sockets = bound.iter().filter_map(|socket| socket.as_str()?.parse::<SocketAddr>().ok());
     let socket = sockets.into_iter().find(|socket| !socket.ip().to_canonical().is_loopback())?;
-    let to = Endpoint {
+    Some(Endpoint {
         scheme: Some(ask.picture.endpoint.scheme.unwrap_or(Scheme::Http)),
         host: socket.ip().to_string(),
         port: socket.port(),
-    };
-    Some(tell(
-        &to,
-        "The client needs a way into that network; other clients that were told the old address need the same.",
-    ))
+    })
 }
 
 /// Where the engine behind a transport port speaks HTTP.
-fn http_port(ask: &Ask<'_>) -> Option<Remedy> {
+fn http_port(ask: &Ask<'_>) -> Option<Endpoint> {
     if ask.detail("speaks") != Some("transport") {
         return None;
     }
@@ -106,8 +114,7 @@ fn http_port(ask: &Ask<'_>) -> Option<Remedy> {
         ask.addresses.iter().copied().any(takes)
     };
     let port = listeners.iter().map(|listener| listener.port).find(reached)?;
-    let to = ask.endpoint(Some(ask.picture.endpoint.scheme.unwrap_or(Scheme::Http)), port);
-    Some(tell(&to, "The transport port is for other nodes only: no client needs it."))
+    Some(ask.endpoint(Some(ask.picture.endpoint.scheme.unwrap_or(Scheme::Http)), port))
 }
 
 /// curl asks for the password itself, so that it is in no history.
