@@ -63,7 +63,7 @@ impl Cluster {
             ENGINE.wait_http(host, 9200, Scheme::Http)?;
             fleet().join(host)?;
             let allow = "{service: {units: [elasticsearch.service]}}";
-            host.write(POLICY, &format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n"))?;
+            host.write(POLICY, format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n"))?;
         }
         let cluster = Self { hosts, _map_count: map_count };
         cluster.wait_green();
