@@ -19,7 +19,7 @@ use proto::v1;
 use proto::v1::agent_client::AgentClient;
 use proto::v1::agent_message::Message as Up;
 use proto::v1::controller_message::Message as Down;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -43,6 +43,8 @@ const WORKED: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// For the controller to end the stream when we do.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// Plans under way at once; an actuator takes one at a time, and answers no more than eight.
+const PLANS: usize = 4;
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A wish that every source be read again.
@@ -340,6 +342,7 @@ async fn downward(
     refreshed: mpsc::Sender<u64>,
     up: &mpsc::Sender<v1::AgentMessage>,
 ) -> Result<(), Status> {
+    let places = Arc::new(Semaphore::new(PLANS));
     while let Some(message) = down.message().await? {
         match message.message {
             Some(Down::Ack(ack)) => {
@@ -350,9 +353,10 @@ async fn downward(
             Some(Down::Refresh(refresh)) => {
                 tokio::spawn(answer_refresh(uplink.refresh.clone(), refresh.request, refreshed.clone()));
             }
-            Some(Down::Act(plan)) => {
-                tokio::spawn(act(relay(uplink), plan, up.clone()));
-            }
+            Some(Down::Act(plan)) => match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => drop(tokio::spawn(act(relay(uplink), plan, up.clone(), place))),
+                Err(_) => tracing::warn!("cannot hand over a plan: the controller has sent too many at once"),
+            },
             // A second welcome, or a message of a newer controller.
             Some(Down::Welcome(_)) | None => {}
         }
@@ -361,7 +365,7 @@ async fn downward(
 }
 
 /// Hands a plan to the actuator, says so, and follows it to its end, which may come after that of this stream.
-async fn act(relay: Relay, act: v1::Act, up: mpsc::Sender<v1::AgentMessage>) {
+async fn act(relay: Relay, act: v1::Act, up: mpsc::Sender<v1::AgentMessage>, _place: OwnedSemaphorePermit) {
     let plan_id = PlanBytes::new(act.plan.clone()).map(|plan| plan.id().to_string()).unwrap_or_default();
     let handed = relay.hand(act).await;
     let failed = handed.as_ref().err().cloned().unwrap_or_default();

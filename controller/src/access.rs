@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use common_tls::failure::{REASON_EXPIRED, REASON_HEADER, REASON_REVOKED};
-use common_tls::server::PeerInfo;
+use common_tls::server::{AnonymousInfo, PeerInfo};
 use common_tls::{Identity, Role};
 use futures::future::{Either, Ready, ready};
 use http::{Request, Response};
@@ -13,6 +13,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use crate::audit::refusals::{Refusal, Refusals};
 use crate::clock::now;
 
 /// Who may call a method.
@@ -44,6 +45,7 @@ pub const TABLE: &[(&str, Allowed)] = &[
     ("/dialtone.v1.Plans/Watch", Allowed::Operator(Role::Viewer)),
     ("/dialtone.v1.Plans/ReadAudit", Allowed::Operator(Role::Viewer)),
     ("/dialtone.v1.Plans/Revert", Allowed::Operator(Role::Operator)),
+    ("/dialtone.v1.Plans/Limit", Allowed::Operator(Role::Operator)),
     ("/dialtone.v1.Plans/Approve", Allowed::Operator(Role::Approver)),
     ("/dialtone.v1.Plans/Reject", Allowed::Operator(Role::Approver)),
     ("/dialtone.v1.Rollouts/List", Allowed::Operator(Role::Viewer)),
@@ -127,21 +129,39 @@ pub(crate) fn unusable(peer: &PeerInfo, revoked: &Revoked) -> Option<Status> {
 
 /// Puts the table before a router.
 #[derive(Clone)]
-pub struct AccessLayer(pub Arc<Revoked>);
+pub(crate) struct AccessLayer {
+    pub(crate) revoked: Arc<Revoked>,
+    /// Where it is told who was refused.
+    pub(crate) refusals: Refusals,
+}
 
 impl<S> Layer<S> for AccessLayer {
     type Service = Access<S>;
 
     fn layer(&self, inner: S) -> Access<S> {
-        Access { revoked: Arc::clone(&self.0), inner }
+        Access { gate: self.clone(), inner }
     }
 }
 
 /// A router behind the table.
 #[derive(Clone)]
-pub struct Access<S> {
-    revoked: Arc<Revoked>,
+pub(crate) struct Access<S> {
+    gate: AccessLayer,
     inner: S,
+}
+
+/// What is written down of a refusal. A method that does not exist is not named: whoever calls it chose its name.
+fn refusal<B>(request: &Request<B>, refused: &Status) -> Refusal {
+    let known = TABLE.iter().find(|(path, _)| *path == request.uri().path());
+    let method = known.map_or("a method that does not exist", |(path, _)| path.trim_start_matches("/dialtone.v1."));
+    let peer = request.extensions().get::<PeerInfo>();
+    let newcomer = request.extensions().get::<AnonymousInfo>();
+    let from = peer.map(|peer| peer.remote.ip()).or(newcomer.map(|newcomer| newcomer.remote.ip()));
+    Refusal {
+        who: peer.map_or_else(|| "nobody".to_owned(), |peer| peer.peer.identity.to_string()),
+        from: from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string()),
+        what: format!("{method}: {}", refused.message()),
+    }
 }
 
 impl<S, B> Service<Request<B>> for Access<S>
@@ -158,9 +178,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let peer = request.extensions().get::<PeerInfo>();
-        match decide(request.uri().path(), peer, &self.revoked) {
+        match decide(request.uri().path(), peer, &self.gate.revoked) {
             Ok(()) => Either::Right(self.inner.call(request)),
-            Err(refused) => Either::Left(ready(Ok(refused.into_http()))),
+            Err(refused) => {
+                self.gate.refusals.tell(refusal(&request, &refused));
+                Either::Left(ready(Ok(refused.into_http())))
+            }
         }
     }
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common_plan::{Action, Carrier};
+use controller_cloud::AwsConfig;
 use controller_remedy::plan::Terms;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::settings::AuditExport;
 use crate::watch::settings::{Incidents, Unwatchable};
 
 /// Where the configuration is unless told otherwise.
@@ -33,12 +35,25 @@ pub struct Config {
     pub refresh_ms: u32,
     /// How endpoints are watched.
     pub incidents: Incidents,
+    /// Where the audit log goes, too.
+    pub audit: AuditExport,
     /// How many persons have to approve plans that the controller carries out itself, by their action; one where nothing is said.
     pub approvals: BTreeMap<Action, u8>,
     /// How long plans are good for.
     pub plans: Terms,
     /// How the engines' own API is asked, for rolling restarts.
     pub engine_api: EngineApiConfig,
+    /// The cloud the nodes are in, which the controller then asks what is in front of them.
+    pub cloud: CloudConfig,
+}
+
+/// Clouds the nodes are in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudConfig {
+    /// Amazon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsConfig>,
 }
 
 /// `engine_api` in the configuration.
@@ -59,7 +74,9 @@ impl Default for Config {
             refresh_ms: 400,
             engine_api: EngineApiConfig::default(),
             incidents: Incidents::default(),
+            audit: AuditExport::default(),
             approvals: BTreeMap::new(),
+            cloud: CloudConfig::default(),
             plans: Terms::default(),
         }
     }
@@ -160,6 +177,14 @@ mod tests {
     fn who_approves_what_nodes_do_is_not_for_the_controller_to_say() {
         let error = parse("approvals: {sysctl-set: 2}\n").unwrap_err();
         assert!(error.to_string().contains("policy.yaml"), "{error}");
+    }
+
+    #[test]
+    fn a_cloud_is_a_region_and_where_the_credentials_are() {
+        let config = parse("cloud: {aws: {region: eu-central-1, credentials_file: /etc/dialtone/aws}}\n").unwrap();
+        assert_eq!(config.cloud.aws.unwrap().region.as_str(), "eu-central-1");
+        assert!(parse("cloud: {aws: {region: 'http://x'}}\n").is_err());
+        assert!(parse("cloud: {aws: {region: eu-central-1, secret: x}}\n").is_err());
     }
 
     #[test]

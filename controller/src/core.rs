@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use controller_cloud::Aws;
+use controller_remedy::plan::Means;
 use controller_store::StoreError;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -31,11 +33,17 @@ pub(crate) struct Core {
     pub(crate) rollouts: Rollouts,
     pub(crate) incidents: Incidents,
     pub(crate) live: Arc<Live>,
+    pub(crate) aws: Option<Aws>,
     pub(crate) revoked: Arc<Revoked>,
     pub(crate) stopping: CancellationToken,
 }
 
 impl Core {
+    /// What it has to carry out plans itself.
+    pub(crate) fn means(&self) -> Means {
+        Means { approvals: self.config.approvals.clone(), terms: self.config.plans }
+    }
+
     /// Writes into the audit log what has been done and cannot wait for it.
     pub(crate) async fn note(self: &Arc<Self>, actor: impl ToString, event: &'static str, detail: String) {
         let (core, actor) = (Arc::clone(self), actor.to_string());

@@ -10,7 +10,7 @@ use common_probe::{Limits, ProbeReport, Resolved, probe_endpoint};
 use common_tls::server::PeerInfo;
 use common_tls::{Identity, Role};
 use controller_correlate::{FoundBy, Picture, Resolution, Target};
-use controller_remedy::plan::{Means, Proposal, add_reason, proposals};
+use controller_remedy::plan::{Proposal, add_reason, proposals};
 use futures::future::{join, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
 use proto::v1;
@@ -22,6 +22,7 @@ use tracing::{error, info};
 
 use crate::access::unusable;
 use crate::clock::now;
+use crate::cloud;
 use crate::core::{Core, blocking, chain};
 use crate::question::{self, Nodes};
 
@@ -97,7 +98,7 @@ async fn answer(
         let diagnosis = with_plans(core, judged, proposer.clone()).await?;
         // What a client said may be of another time and place than what is seen here.
         if ours && client_error.is_none() {
-            tell_of_incident(core, &diagnosis, expected, peer.peer.identity.to_string()).await;
+            tell_of_incident(core, &diagnosis, expected, asker(&peer.peer.identity)).await;
         }
         let diagnosis_json = serde_json::to_vec(&diagnosis).map_err(|error| Status::internal(error.to_string()))?;
         send(replies, v1::diagnose_reply::Message::DiagnosisJson(diagnosis_json)).await?;
@@ -108,8 +109,16 @@ async fn answer(
 /// Who may propose plans. Others see those that are there.
 fn proposer(who: &Identity) -> Option<String> {
     match who {
-        Identity::Operator { name, role } if *role >= Role::Operator => Some(format!("operator {name}")),
+        Identity::Operator { role, .. } if *role >= Role::Operator => Some(asker(who)),
         Identity::Operator { .. } | Identity::Node(_) => None,
+    }
+}
+
+/// A member as people are told of it, whatever the role of the moment.
+fn asker(who: &Identity) -> String {
+    match who {
+        Identity::Operator { name, .. } => format!("operator {name}"),
+        Identity::Node(_) => who.to_string(),
     }
 }
 
@@ -179,7 +188,7 @@ pub(crate) async fn with_plans(
     }
     let core = Arc::clone(core);
     blocking(move || {
-        let means = Means { approvals: core.config.approvals.clone(), terms: core.config.plans };
+        let means = core.means();
         for Proposal { remedy, plan } in proposals(&diagnosis, &picture, &means, now()) {
             let Some(remedy) = diagnosis.remedies.get_mut(remedy) else { continue };
             let made = plan.and_then(|(plan, needed)| {
@@ -269,13 +278,27 @@ async fn look(
         progress(replies, format!("probing {} from the controller", asked.endpoint)).await;
         Some(probe_endpoint(&asked.endpoint, CONTROLLER, &Limits::default()).await)
     })));
-    let reports = {
+    let mut clouds = std::pin::pin!(join_all(asked.iter().map(|asked| cloud::read(core, &asked.nodes))));
+    let looking = async {
         let mut refresh = std::pin::pin!(refresh(core, &mut late, replies));
         tokio::select! {
             () = &mut refresh => probes.await,
             reports = &mut probes => {
                 // Who is not in time is said to be late.
                 drop(timeout_at(deadline, refresh).await);
+                reports
+            }
+        }
+    };
+    let reports = {
+        let mut looking = std::pin::pin!(looking);
+        tokio::select! {
+            _ = &mut clouds => looking.await,
+            reports = &mut looking => {
+                // What stops packets is worth a wait where one got no answer; elsewhere it may still be of use to the caller.
+                let silent = reports.iter().flatten().flat_map(|report| &report.probes).any(|probe| probe.outcome == Symptom::Timeout);
+                // What it was before is then too old to be relied on.
+                drop(timeout(if silent { cloud::LIMIT } else { cloud::SPARE }, clouds).await);
                 reports
             }
         }

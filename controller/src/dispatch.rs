@@ -187,7 +187,8 @@ pub(crate) async fn prove(
     Ok(v1::ProveReply { keep: kept.life.proven == Some(true), because })
 }
 
-async fn look(
+/// Diagnoses the plan's endpoint until its goal is met, which is true, or it is the deadline; with what was seen last.
+pub(crate) async fn look(
     core: &Arc<Core>,
     (id, plan, run_before): (&PlanId, &Plan, Option<&str>),
     node: IpAddr,

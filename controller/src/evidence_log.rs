@@ -1,7 +1,8 @@
 //! Evidence and changes of each node, over the store. Blocking.
 //!
 //! A node's partition holds `contact` (who speaks and up to where), `state/KIND/SUBJECT` (the newest envelope of each state),
-//! `event/N` and `change/N` (N counts up within the node; the oldest go when there are more than the limits).
+//! `event/N` and `change/N` (N counts up within the node; the oldest go when there are more than the limits). What the controller
+//! reads itself has a partition that no agent can write to: `cloud/NODE` and `seq`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ const MAX_STATES: u64 = 2_000;
 const MAX_STATE_BYTES: u64 = 64 * 1024 * 1024;
 
 const CONTACT: &str = "contact";
+/// What the controller itself reads.
+const OWN: &str = "own";
+const SEQ: &str = "seq";
 const PARTITION: &str = "node:";
 
 /// What is known of the agent that speaks for a node.
@@ -217,6 +221,32 @@ impl EvidenceLog {
             batch = batch.delete(key);
         }
         Ok(batch)
+    }
+
+    /// Keeps what the controller itself has read of a node's cloud, numbered, in place of what it read before.
+    pub fn keep_own(&self, node: &NodeName, mut envelope: Envelope) -> Result<(), EvidenceLogError> {
+        loop {
+            let stored = self.store.get(OWN, SEQ)?;
+            let last: u64 = match &stored {
+                Some(stored) => serde_json::from_slice(&stored.value)?,
+                None => 0,
+            };
+            envelope.seq = last + 1;
+            let batch = Batch::default()
+                .expect(SEQ, stored.map(|stored| stored.version))
+                .put(SEQ, serde_json::to_vec(&envelope.seq)?)
+                .put(format!("cloud/{node}"), v1::Envelope::from(envelope.clone()).encode_to_vec());
+            match self.store.commit(OWN, &batch) {
+                Err(StoreError::Conflict { .. }) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// What the controller itself has last read of a node's cloud.
+    pub fn own(&self, node: &NodeName) -> Result<Option<Envelope>, EvidenceLogError> {
+        let stored = self.store.get(OWN, &format!("cloud/{node}"))?;
+        Ok(stored.and_then(|stored| decode(&stored.value)))
     }
 
     /// The newest envelope of each state of a node.

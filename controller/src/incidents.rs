@@ -91,7 +91,8 @@ impl Incidents {
 
     /// Those that have not ended, and of the newest those whose plans have not.
     pub(crate) fn unsettled(&self) -> Result<Vec<Incident>, IncidentError> {
-        let mut incidents = self.all(UNSETTLED + self.lock().len())?;
+        let open = self.lock().len();
+        let mut incidents = self.all(UNSETTLED + open)?;
         incidents.retain(|incident| incident.is_open() || incident.plans.iter().any(|plan| !plan.ended));
         Ok(incidents)
     }

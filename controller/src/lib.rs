@@ -11,6 +11,7 @@ pub mod registry;
 mod api;
 mod carry;
 mod clock;
+mod cloud;
 mod core;
 mod diagnosis;
 mod dispatch;
@@ -25,6 +26,7 @@ mod rollouts;
 mod server;
 mod watch;
 
+pub use audit::settings::AuditExport;
 pub use config::Config;
 pub use server::{Controller, StartError};
 pub use watch::settings::{Incidents, Unwatchable};

@@ -34,20 +34,33 @@ impl Core {
         let mut evidence = self.evidence.states(node)?;
         evidence.extend(self.evidence.recent_events(node, EVENTS)?);
         let changes = self.evidence.recent_changes(node, CHANGES)?;
-        Ok(NodePicture { name: node.clone(), agent: self.agent_state(node)?, evidence, changes })
+        Ok(NodePicture {
+            name: node.clone(),
+            agent: self.agent_state(node)?,
+            evidence,
+            changes,
+            cloud: self.evidence.own(node)?,
+        })
     }
 
     /// How a node is now, without what happened on it.
     pub(crate) fn present(&self, node: &NodeName) -> Result<NodePicture, EvidenceLogError> {
         let evidence = self.evidence.states(node)?;
-        Ok(NodePicture { name: node.clone(), agent: self.agent_state(node)?, evidence, changes: Vec::new() })
+        Ok(NodePicture {
+            name: node.clone(),
+            agent: self.agent_state(node)?,
+            evidence,
+            changes: Vec::new(),
+            cloud: None,
+        })
     }
 
     /// What tells whether an endpoint means this node: its names and addresses.
     pub(crate) fn outline(&self, node: &NodeName) -> Result<NodePicture, EvidenceLogError> {
         let mut evidence: Vec<Envelope> = self.evidence.states_of(node, Interfaces::KIND)?;
         evidence.extend(self.evidence.states_of(node, Host::KIND)?);
-        Ok(NodePicture { name: node.clone(), agent: self.agent_state(node)?, evidence, changes: Vec::new() })
+        let agent = self.agent_state(node)?;
+        Ok(NodePicture { name: node.clone(), agent, evidence, changes: Vec::new(), cloud: None })
     }
 
     /// What the agent of a node calls itself, live or when it was last heard.

@@ -1,7 +1,8 @@
 //! Plans and what becomes of them, over the store. Blocking.
 //!
 //! Partition `plans`: `plan/ID` holds the exact bytes and the life of a plan; `open/ID` is there for as long as it has not ended,
-//! `ended/MADE-ID` from then on, so that the newest are found without reading all.
+//! `ended/MADE-ID` from then on, so that the newest are found without reading all. `acted/ID` says when the controller began to
+//! act on a plan of its own.
 //! Every step of a life is written to the audit log first; where that fails, the step is not made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -243,6 +244,21 @@ impl Plans {
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();
         Ok(kept)
+    }
+
+    /// When something outside was last begun for a plan of the controller's own, if it was.
+    pub(crate) fn acted_at(&self, id: &PlanId) -> Result<Option<Timestamp>, PlanError> {
+        let stored = self.store.get(PARTITION, &format!("acted/{id}"))?;
+        Ok(stored.map(|stored| serde_json::from_slice(&stored.value)).transpose()?)
+    }
+
+    /// Writes down that something outside is about to be done for a plan of the controller's own. Only once: who was here before
+    /// may have done it.
+    pub(crate) fn acting(&self, id: &PlanId, what: &str, now: Timestamp) -> Result<(), PlanError> {
+        let key = format!("acted/{id}");
+        self.audit.append(&note("controller", "plan-acts", id, what.to_owned()), now)?;
+        let batch = Batch::default().expect(&key, None).put(&key, serde_json::to_vec(&now)?);
+        Ok(self.store.commit(PARTITION, &batch)?)
     }
 
     /// Notes which run of a unit a plan is about to end.

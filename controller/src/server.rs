@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use common_tls::ca::{Ca, CaError};
 use common_tls::dial::UnusableCredentials;
-use common_tls::server::{Incoming, ServerTls, accept};
+use common_tls::server::{Incoming, RefusedClient, ServerTls, accept};
 use common_tls::{Credentials, Identity};
+use controller_cloud::{Aws, CloudError};
 use controller_store::{SledStore, Store, StoreError};
 use proto::v1::agent_server::AgentServer;
 use proto::v1::enrollment_server::EnrollmentServer;
@@ -32,6 +33,8 @@ use crate::api::operator::OperatorApi;
 use crate::api::plans::PlansApi;
 use crate::api::rollouts::RolloutsApi;
 use crate::audit::Audit;
+use crate::audit::export::{self, Sink};
+use crate::audit::refusals::{self, Refusal, Refusals};
 use crate::authority::{Authority, AuthorityError};
 use crate::clock::now;
 use crate::config::Config;
@@ -79,6 +82,9 @@ pub enum StartError {
     /// The own certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] UnusableCredentials),
+    /// The cloud cannot be asked.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
     /// The port cannot be had.
     #[error("cannot listen on {0}")]
     Listen(String, #[source] io::Error),
@@ -114,6 +120,7 @@ impl Controller {
             rollouts: Rollouts::new(Arc::clone(&store), Arc::clone(&audit)),
             incidents: Incidents::new(Arc::clone(&store), Arc::clone(&audit))?,
             audit,
+            aws: config.cloud.aws.clone().map(Aws::new).transpose()?,
             live: Arc::new(Live::default()),
             revoked: Arc::new(Revoked::new(registry.revoked(now())?)),
             stopping: CancellationToken::new(),
@@ -126,7 +133,12 @@ impl Controller {
         let local_addr =
             listener.local_addr().map_err(|source| StartError::Listen(core.config.listen.clone(), source))?;
         let mut tasks = JoinSet::new();
-        serve(&core, accept(listener, Arc::clone(&tls)), &mut tasks);
+        let (told, heard) = Refusals::new();
+        serve(&core, accept(listener, Arc::clone(&tls)), &told, &mut tasks);
+        tasks.spawn(refusals::keep(Arc::clone(&core), heard));
+        for sink in Sink::of(&core.config.audit) {
+            tasks.spawn(export::keep(Arc::clone(&core), Arc::clone(&store), sink));
+        }
         tasks.spawn(keep_certificate(Arc::clone(&core), tls, own));
         tasks.spawn(sweep(Arc::clone(&core)));
         tasks.spawn(dispatch::keep(Arc::clone(&core)));
@@ -221,8 +233,16 @@ fn no_ipv6(error: &io::Error) -> bool {
 }
 
 /// Two routers that share nothing but the table: who enrols can reach nothing else.
-fn serve(core: &Arc<Core>, incoming: Incoming, tasks: &mut JoinSet<()>) {
-    let access = AccessLayer(Arc::clone(&core.revoked));
+fn serve(core: &Arc<Core>, incoming: Incoming, refusals: &Refusals, tasks: &mut JoinSet<()>) {
+    let access = AccessLayer { revoked: Arc::clone(&core.revoked), refusals: refusals.clone() };
+    let (mut refused, turned_away) = (incoming.refused, refusals.clone());
+    tasks.spawn(async move {
+        // It ends with the accepting.
+        while let Some(RefusedClient { remote, why }) = refused.recv().await {
+            let what = format!("a connection: {why}");
+            turned_away.tell(Refusal { who: "nobody".to_owned(), from: remote.ip().to_string(), what });
+        }
+    });
     let stopping = core.stopping.clone();
     let members = builder()
         .layer(access.clone())

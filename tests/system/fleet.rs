@@ -145,6 +145,7 @@ impl Node {
         self.check(&["nft", "flush", "ruleset"])?;
         self.engine.set_yml(self, &self.engine.healthy_yml())?;
         self.run(&["systemctl", "reset-failed", self.engine.name()])?;
+        self.check(&["systemctl", "disable", self.engine.name()])?;
         self.check(&["rm", "-f", "/etc/sysctl.d/60-dialtone.conf"])?;
         // An approved plan's, or a test's own.
         self.check(&["rm", "-rf", &format!("/etc/systemd/system/{}.service.d", self.engine.name())])?;

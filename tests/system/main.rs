@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a failed test")]
 
 mod causes;
+mod cloud;
 mod embedded;
 mod fleet;
 mod install;

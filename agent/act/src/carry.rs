@@ -168,7 +168,7 @@ pub fn confirm(places: &Places, id: &PlanId, nonce: &str) -> io::Result<Entry> {
         Ok(note) => ledger.transition(&mut journal, State::Persisted, note.map(str::to_owned))?,
         Err(why) => undo(&ledger, &mut journal, &format!("it could not be made to last: {why}"))?,
     }
-    guard::disarm(places, id);
+    disarm(places, &journal);
     Ok(journal.entry)
 }
 
@@ -177,7 +177,7 @@ pub fn revert(places: &Places, id: &PlanId, why: &str) -> io::Result<Entry> {
     let ledger = Ledger::lock(places)?;
     let mut journal = ledger.journal(id)?;
     undo(&ledger, &mut journal, why)?;
-    guard::disarm(places, id);
+    disarm(places, &journal);
     Ok(journal.entry)
 }
 
@@ -188,6 +188,11 @@ pub fn recover(places: &Places) -> io::Result<()> {
     ledger.tidy(clock::now())?;
     for mut journal in ledger.journals()? {
         let undone = undo(&ledger, &mut journal, "the actuator, or the node, was stopped before it had ended");
+        let undone = undone.and_then(|()| match guard::is_alive(places, &journal.entry.plan) {
+            _ if journal.end().is_none() => Ok(()),
+            Ok(true) => Ok(()),
+            _ => finish(&ledger, &mut journal, "nobody was left to end it in time"),
+        });
         if let Err(error) = undone {
             tell(&format!("cannot undo plan {}: {error}", journal.entry.plan));
         }
@@ -197,6 +202,31 @@ pub fn recover(places: &Places) -> io::Result<()> {
         Err(refusal) => tell(&refusal.to_string()),
     }
     ledger.report()
+}
+
+/// Takes back what was confirmed for a limited time.
+pub fn end(places: &Places, id: &PlanId, why: &str) -> io::Result<()> {
+    let ledger = Ledger::lock(places)?;
+    finish(&ledger, &mut ledger.journal(id)?, why)
+}
+
+/// Does nothing to a plan that is not for a limited time, or not there any more.
+fn finish(ledger: &Ledger<'_>, journal: &mut Journal, why: &str) -> io::Result<()> {
+    if journal.end().is_none() {
+        return Ok(());
+    }
+    let (state, because) = match take_back(ledger, &journal.entry.plan) {
+        Ok(_) => (State::Reverted, why.to_owned()),
+        Err(left) => (State::Conflict, format!("{why}; {left}")),
+    };
+    ledger.transition(journal, state, Some(because))
+}
+
+/// A guard has nothing left to do once its plan has ended, unless that is for a limited time.
+fn disarm(places: &Places, journal: &Journal) {
+    if journal.end().is_none() {
+        guard::disarm(places, &journal.entry.plan);
+    }
 }
 
 /// The one way back. Does nothing to a plan that has ended.

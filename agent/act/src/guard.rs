@@ -61,8 +61,8 @@ fn spawn(places: &Places, id: &PlanId) -> io::Result<()> {
     if line.trim() == ARMED { Ok(()) } else { Err(io::Error::other("it ended")) }
 }
 
-/// Whether somebody holds the guard's lock.
-fn is_alive(places: &Places, id: &PlanId) -> io::Result<bool> {
+/// Whether somebody holds the guard's lock: it lives, and so it will act.
+pub fn is_alive(places: &Places, id: &PlanId) -> io::Result<bool> {
     match flock(&File::open(places.guard(id))?, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
@@ -86,20 +86,22 @@ pub fn run(places: &Places, id: &PlanId) -> io::Result<()> {
     ready()?;
     point("guard-armed");
     if was_armed {
-        return carry::revert(places, id, "its guard was stopped and came back").map(|_| ());
+        carry::revert(places, id, "its guard was stopped and came back")?;
     }
     while !peek(places, id)?.entry.state.is_final() {
         let mut events = [PollFd::new(&timer, PollFlags::IN), PollFd::new(&changes, PollFlags::IN)];
         poll(&mut events, None)?;
         let [timer, changed] = events.map(|event| !event.revents().is_empty());
         if timer {
-            return carry::revert(places, id, "it was not confirmed in time").map(|_| ());
+            carry::revert(places, id, "it was not confirmed in time")?;
         }
         if changed {
             rustix::io::read(&changes, &mut [0_u8; 4096])?;
         }
     }
-    Ok(())
+    let Some(end) = peek(places, id)?.end() else { return Ok(()) };
+    poll(&mut [PollFd::new(&deadline(end)?, PollFlags::IN)], None)?;
+    carry::end(places, id, "its time was over")
 }
 
 /// A timer of the boot clock, which goes on while the machine sleeps.

@@ -36,6 +36,16 @@ pub struct Journal {
     pub deadline_boot_ms: u64,
     /// Made after the act; whoever confirms has to know it.
     pub nonce: Option<String>,
+    /// By the boot clock what was confirmed is taken back then; none: it stays.
+    #[serde(default)]
+    pub ends_boot_ms: Option<u64>,
+}
+
+impl Journal {
+    /// When what was confirmed has to be taken back, where it is for a limited time and still there.
+    pub fn end(&self) -> Option<u64> {
+        self.ends_boot_ms.filter(|_| self.entry.state == State::Persisted)
+    }
 }
 
 /// The right to write, and to act.
@@ -105,7 +115,7 @@ impl<'a> Ledger<'a> {
 
     /// Writes the intent down, to last: from here on the plan is spent.
     pub fn begin(&self, bytes: &PlanBytes, authorized: &Authorized) -> io::Result<Journal> {
-        let (id, now) = (bytes.id(), clock::now());
+        let (id, now, boot_ms) = (bytes.id(), clock::now(), clock::boot_ms());
         let journal = Journal {
             entry: Entry {
                 plan: id.clone(),
@@ -116,8 +126,9 @@ impl<'a> Ledger<'a> {
                 approvers: authorized.approvers.clone(),
             },
             begun_at: now,
-            deadline_boot_ms: clock::boot_ms() + u64::from(authorized.on_node.confirm_within_s) * 1000,
+            deadline_boot_ms: boot_ms + u64::from(authorized.on_node.confirm_within_s) * 1000,
             nonce: None,
+            ends_boot_ms: authorized.plan.step.for_s().map(|seconds| boot_ms + u64::from(seconds) * 1000),
         };
         let draft = self.places.plans().join(format!(".{id}.new"));
         files::make_dir(&draft, 0o700)?;

@@ -43,7 +43,12 @@ pub fn serve(places: &Places, listener: &UnixListener) -> io::Result<()> {
     let open = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
         let stream = stream?;
-        if !may_ask(places, &stream).unwrap_or(false) || open.load(Ordering::Relaxed) >= CONNECTIONS {
+        if !may_ask(places, &stream).unwrap_or(false) {
+            tell("closed a connection: only root and the agent's user are answered");
+            continue;
+        }
+        if open.load(Ordering::Relaxed) >= CONNECTIONS {
+            tell("closed a connection: too many are open");
             continue;
         }
         let (places, open) = (places.clone(), Arc::clone(&open));

@@ -4,6 +4,7 @@
 //! bundle, use its parser ([`Evidence`]). Everything here is pure.
 
 pub mod bootstrap;
+pub mod cloud;
 pub mod collectors;
 pub mod command;
 pub mod engine;

@@ -86,6 +86,41 @@ mod tests {
         verify(lines.iter().map(String::as_str))
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(1000))]
+
+        /// Whatever is done to lines before the last breaks the chain; done to the last, its digest is another than the one that a
+        /// copy kept elsewhere ends in.
+        #[test]
+        fn a_thousand_edits_are_found(
+            line in 0usize..40,
+            other in 0usize..40,
+            at in proptest::prelude::any::<proptest::sample::Index>(),
+            byte in 0x20u8..0x7f,
+            how in 0u8..7,
+        ) {
+            let lines = chain(40);
+            let whole = check(&lines).unwrap();
+            let mut edited = lines.clone();
+            let position = at.index(edited[line].len());
+            match how {
+                0 => edited[line].replace_range(position..=position, std::str::from_utf8(&[byte]).unwrap()),
+                1 => drop(edited[line].remove(position)),
+                2 => edited[line].insert(position, char::from(byte)),
+                3 => drop(edited.remove(line)),
+                4 => edited.insert(line, lines[other].clone()),
+                5 => edited.swap(line, other),
+                _ => edited.truncate(line),
+            }
+            proptest::prop_assume!(edited != lines);
+            let found = check(&edited);
+            proptest::prop_assert_ne!(found.as_ref().ok(), Some(&whole));
+            // The end alone can be cut off, or its last line changed, without breaking the chain itself.
+            let kept = edited.iter().zip(&lines).take_while(|(a, b)| a == b).count();
+            proptest::prop_assert!(found.is_err() || edited.len() <= kept + 1, "{how} at {line} was not found");
+        }
+    }
+
     #[test]
     fn an_untouched_chain_holds() {
         let lines = chain(20);

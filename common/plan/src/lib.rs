@@ -21,13 +21,13 @@ pub mod wire;
 pub use approval::{Approval, ApprovalKey, InvalidKey, PublicKey};
 pub use authorize::{Authorized, Node, Refusal, authorize};
 pub use config_install::ConfigInstall;
-pub use names::{ConfigFile, Digest, InvalidName, Label, SessionId, UnitName};
+pub use names::{ConfigFile, Digest, GroupId, InterfaceId, InvalidName, Label, Region, SessionId, UnitName};
 pub use plan::{CarriedOutBy, Goal, InvalidPlan, MAX_PLAN_BYTES, OnNode, Plan, PlanBytes, PlanId, SCHEMA, Why};
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
 pub use rollout::{Rollout, RolloutId};
 pub use step::{
-    Action, Carrier, FirewallAllow, FirewallRevoke, Limit, LimitValue, Opening, Place, RulesFile, Service, Step,
-    Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb,
+    Action, Carrier, FirewallAllow, FirewallRevoke, Limit, LimitValue, Opening, Place, RulesFile, SecurityGroupAllow,
+    Service, Step, Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb,
 };

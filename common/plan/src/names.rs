@@ -117,6 +117,36 @@ name!(
     }
 );
 
+name!(
+    /// A security group of AWS, `sg-` and hex digits.
+    GroupId,
+    "id of a security group",
+    |text| resource(text, "sg-")
+);
+
+name!(
+    /// A network interface of AWS, `eni-` and hex digits.
+    InterfaceId,
+    "id of a network interface",
+    |text| resource(text, "eni-")
+);
+
+name!(
+    /// A region of AWS, for example `eu-central-1`.
+    Region,
+    "name of a region",
+    |text| {
+        (4..=32).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    }
+);
+
+fn resource(text: &str, prefix: &str) -> bool {
+    let digits = text.strip_prefix(prefix);
+    digits.is_some_and(|rest| (8..=32).contains(&rest.len()) && rest.bytes().all(|c| c.is_ascii_hexdigit()))
+}
+
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {

@@ -8,7 +8,7 @@ use common_model::{CauseId, NodeName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Digest, SessionId};
-use crate::step::{Carrier, FirewallAllow, Opening, Step};
+use crate::step::{Carrier, FirewallAllow, Opening, Step, Verb};
 
 /// The largest plan.
 pub const MAX_PLAN_BYTES: usize = 64 * 1024;
@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 2000;
 /// Confirm windows, in seconds.
 const WINDOW: std::ops::RangeInclusive<u32> = 10..=900;
 /// How long a port is opened that is not opened for good, in seconds.
-const LIMITED: std::ops::RangeInclusive<u32> = 60..=30 * 24 * 3600;
+const LIMITED: std::ops::RangeInclusive<u32> = 10..=30 * 24 * 3600;
 
 /// What is to be done on one node, once. Immutable: whoever changes a byte makes another plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,7 +246,20 @@ impl Plan {
             Step::FirewallAllow(step) => check_openings(step)?,
             Step::FirewallRevoke(step) => check_openings(&step.made)?,
             Step::ConfigInstall(step) => step.check()?,
+            Step::SecurityGroupAllow(step) => {
+                // Nobody's clients are a larger part of all addresses than this.
+                let widest = if step.source.address().is_ipv4() { 8 } else { 32 };
+                if step.source.prefix() < widest {
+                    return Err("it would open a port to everyone, or to nearly everyone");
+                }
+                if step.port == 0 || !WINDOW.contains(&step.confirm_within_s) {
+                    return Err("its port is 0, or the confirm window is not 10 to 900 seconds");
+                }
+            }
             Step::UnitLimit(step) if step.limits.is_empty() => return Err("it changes no limit"),
+            Step::Service(step) if step.enable && step.verb != Verb::Start => {
+                return Err("it enables what it does not start");
+            }
             Step::SysctlSet(step) if step.from == step.to && step.persist.is_none() => {
                 return Err("it changes nothing");
             }
@@ -264,7 +277,7 @@ fn check_openings(step: &FirewallAllow) -> Result<(), &'static str> {
         return Err("a firewall is opened in one to eight places");
     }
     if step.for_s.is_some_and(|seconds| !LIMITED.contains(&seconds)) {
-        return Err("a port is opened for a minute at least and thirty days at most, or for good");
+        return Err("a port is opened for ten seconds to thirty days, or for good");
     }
     let family = |family: &str| match family {
         "inet" => true,

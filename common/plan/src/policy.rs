@@ -284,6 +284,7 @@ impl Policy {
                 one_of(&allowed.units, &install.unit)?;
                 return Ok(allowed.approvals);
             }
+            Step::SecurityGroupAllow(_) => return Err("no node carries it out".to_owned()),
         };
         // Starting is its own right, also as a part of something else.
         let Some(unit) = step.starts() else { return Ok(approvals) };

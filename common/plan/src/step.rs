@@ -8,7 +8,7 @@ use common_model::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::config_install::ConfigInstall;
-use crate::names::{Digest, Label, UnitName};
+use crate::names::{Digest, GroupId, InterfaceId, Label, Region, UnitName};
 use crate::plan::PlanId;
 
 /// What one plan does.
@@ -27,6 +27,8 @@ pub enum Step {
     Service(Service),
     /// Puts approved edits into an engine's file and restarts the engine.
     ConfigInstall(ConfigInstall),
+    /// Lets a network through a security group of the cloud.
+    SecurityGroupAllow(SecurityGroupAllow),
 }
 
 /// The sort of a step, as policies name it.
@@ -45,6 +47,8 @@ pub enum Action {
     Service,
     /// [`Step::ConfigInstall`]
     ConfigInstall,
+    /// [`Step::SecurityGroupAllow`]
+    SecurityGroupAllow,
 }
 
 impl Step {
@@ -57,6 +61,15 @@ impl Step {
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
             Step::ConfigInstall(_) => Action::ConfigInstall,
+            Step::SecurityGroupAllow(_) => Action::SecurityGroupAllow,
+        }
+    }
+
+    /// Seconds after which the node takes it back by itself; none: it stays.
+    pub fn for_s(&self) -> Option<u32> {
+        match self {
+            Step::FirewallAllow(step) => step.for_s,
+            _ => None,
         }
     }
 
@@ -67,7 +80,7 @@ impl Step {
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
             Step::ConfigInstall(step) => Some(&step.unit),
-            Step::FirewallAllow(_) | Step::FirewallRevoke(_) => None,
+            Step::FirewallAllow(_) | Step::FirewallRevoke(_) | Step::SecurityGroupAllow(_) => None,
         }
     }
 
@@ -80,7 +93,8 @@ impl Step {
             | Step::SysctlSet(_)
             | Step::UnitLimit(_)
             | Step::FirewallAllow(_)
-            | Step::FirewallRevoke(_) => None,
+            | Step::FirewallRevoke(_)
+            | Step::SecurityGroupAllow(_) => None,
         }
     }
 }
@@ -104,6 +118,7 @@ impl Action {
             | Action::UnitLimit
             | Action::Service
             | Action::ConfigInstall => Carrier::Node,
+            Action::SecurityGroupAllow => Carrier::Controller,
         }
     }
 }
@@ -117,6 +132,7 @@ impl fmt::Display for Action {
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
             Action::ConfigInstall => "config-install",
+            Action::SecurityGroupAllow => "security-group-allow",
         })
     }
 }
@@ -365,6 +381,33 @@ pub struct Place {
     pub rule: String,
 }
 
+/// [`Step::SecurityGroupAllow`]: one ingress rule of one security group of AWS, found again by its plan's id in its description.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityGroupAllow {
+    /// Where the group is.
+    pub region: Region,
+    /// The group.
+    pub group: GroupId,
+    /// The node's interface, at which the group has to be in force, else nothing is done.
+    pub interface: InterfaceId,
+    /// Who is let in. Never everyone.
+    pub source: Network,
+    /// The TCP port.
+    pub port: u16,
+    /// A rule that is not proven within this many seconds is revoked.
+    pub confirm_within_s: u32,
+    /// The plan whose rule, which is this one, is taken away again; none: the rule is made.
+    pub takes_back: Option<PlanId>,
+}
+
+impl SecurityGroupAllow {
+    /// The description of the rule that a plan makes.
+    pub fn note(plan: &PlanId) -> String {
+        format!("dialtone plan {plan}")
+    }
+}
+
 /// [`Step::UnitLimit`]: the drop-in `/etc/systemd/system/UNIT.d/60-dialtone.conf`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -450,6 +493,9 @@ pub struct Service {
     pub verb: Verb,
     /// The `ActiveState` it must have, else nothing is done: `inactive`, `failed` or `active`.
     pub from: Label,
+    /// Once it is started and confirmed, have it start at boot, too; its `UnitFileState` must be `disabled`, else nothing is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enable: bool,
 }
 
 /// What can be done to a unit.

@@ -46,6 +46,12 @@ pub const ENROLL_NAME: &str = "enroll.dialtone.internal";
 /// The protocol both ends must agree on.
 const ALPN_H2: &[u8] = b"h2";
 
+/// Makes ring what libraries use that build their own TLS connections, such as HTTP clients. May be called again.
+pub fn use_ring() {
+    // Fails where it has been done before, and then there is nothing left to do.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

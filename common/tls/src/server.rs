@@ -90,6 +90,17 @@ pub struct Incoming {
     pub authenticated: ReceiverStream<io::Result<Connection<PeerInfo>>>,
     /// Clients nothing is known of.
     pub enrolling: ReceiverStream<io::Result<Connection<AnonymousInfo>>>,
+    /// Clients whose certificate, or want of one, was refused. Those that nobody takes in time are not told.
+    pub refused: mpsc::Receiver<RefusedClient>,
+}
+
+/// A client that was turned away at the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedClient {
+    /// From where.
+    pub remote: SocketAddr,
+    /// Why.
+    pub why: String,
 }
 
 /// What a request on an authenticated connection carries among its extensions.
@@ -131,11 +142,13 @@ pub struct Connection<I> {
 pub fn accept(listener: TcpListener, tls: Arc<ServerTls>) -> Incoming {
     let (authenticated, authenticated_stream) = mpsc::channel(64);
     let (enrolling, enrolling_stream) = mpsc::channel(16);
-    let outputs = Outputs { authenticated, enrolling };
+    let (refused, refused_stream) = mpsc::channel(64);
+    let outputs = Outputs { authenticated, enrolling, refused };
     tokio::spawn(accept_loop(listener, tls, outputs));
     Incoming {
         authenticated: ReceiverStream::new(authenticated_stream),
         enrolling: ReceiverStream::new(enrolling_stream),
+        refused: refused_stream,
     }
 }
 
@@ -143,6 +156,7 @@ pub fn accept(listener: TcpListener, tls: Arc<ServerTls>) -> Incoming {
 struct Outputs {
     authenticated: mpsc::Sender<io::Result<Connection<PeerInfo>>>,
     enrolling: mpsc::Sender<io::Result<Connection<AnonymousInfo>>>,
+    refused: mpsc::Sender<RefusedClient>,
 }
 
 async fn accept_loop(listener: TcpListener, tls: Arc<ServerTls>, outputs: Outputs) {
@@ -180,7 +194,14 @@ async fn accept_loop(listener: TcpListener, tls: Arc<ServerTls>, outputs: Output
                 Err(_) => debug!(%remote, "the TLS handshake took too long"),
                 Ok(Err(error)) => match rustls_error(&error) {
                     Some(rustls::Error::InvalidCertificate(reason)) => {
-                        info!(%remote, "refused a client certificate: {}", refusal(reason))
+                        let why = refusal(reason);
+                        info!(%remote, "refused a client certificate: {why}");
+                        // Nobody may be listening.
+                        outputs.refused.try_send(RefusedClient { remote, why }).ok();
+                    }
+                    Some(rustls::Error::NoCertificatesPresented) => {
+                        let why = "it shows no certificate".to_owned();
+                        outputs.refused.try_send(RefusedClient { remote, why }).ok();
                     }
                     // Port scans and probes.
                     _ => debug!(%remote, %error, "refused a connection"),

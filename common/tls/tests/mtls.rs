@@ -58,7 +58,7 @@ async fn start(ca: &Ca) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let tls = Arc::new(ServerTls::new(&controller_credentials(ca)).unwrap());
-    let Incoming { authenticated, enrolling } = accept(listener, tls.clone());
+    let Incoming { authenticated, enrolling, .. } = accept(listener, tls.clone());
     let (seen, peers) = tokio::sync::mpsc::unbounded_channel();
     let authenticated = authenticated.map(move |connection| {
         let connection = connection?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use common_evidence::Evidence;
+use common_evidence::cloud::AwsNetwork;
 use common_model::time::clock_difference;
 use common_model::{Body, Change, Endpoint, Envelope, EvidenceId, Failure, FailureReason, NodeName, Probe, Timestamp};
 
@@ -49,6 +50,8 @@ pub struct NodePicture {
     pub evidence: Vec<Envelope>,
     /// The change log since the last good start, oldest first.
     pub changes: Vec<Change>,
+    /// What the controller itself has read of the cloud the node is in; none where it was told of no cloud. Never the agent's.
+    pub cloud: Option<Envelope>,
 }
 
 /// What is known of the agent that speaks for a node.
@@ -135,6 +138,12 @@ impl NodePicture {
                 Reading::Failed(..) | Reading::Gone(_) | Reading::Missing => None,
             })
             .collect()
+    }
+
+    /// What AWS says of the node.
+    pub fn aws(&self) -> Reading<AwsNetwork> {
+        let own = self.cloud.as_ref().filter(|envelope| envelope.kind.as_str() == AwsNetwork::KIND);
+        own.map_or(Reading::Missing, read)
     }
 
     /// The envelopes whose source could not be read.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use common_evidence::cloud::{AwsAnswers, AwsNetwork};
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::collectors::engine_log::EngineLog;
 use common_evidence::collectors::engines::Engines;
@@ -71,7 +72,10 @@ impl Node {
         let agent =
             AgentState { online: true, last_seen: Some(AT), confirmed_at: Some(AT), clock_offset_ms: 0, late: false };
         let name = "es-1".parse().unwrap_or_else(|_| unreachable!("a valid name"));
-        let node = Self { picture: NodePicture { name, agent, evidence: Vec::new(), changes: Vec::new() }, seq: 0 };
+        let node = Self {
+            picture: NodePicture { name, agent, evidence: Vec::new(), changes: Vec::new(), cloud: None },
+            seq: 0,
+        };
         let held = |interface: &str, address: &str, prefix| InterfaceAddress {
             interface: interface.to_owned(),
             address: ip(address),
@@ -166,6 +170,27 @@ impl Node {
             class,
             schema: 1,
             subject: subject.to_owned(),
+            taken_at,
+            body,
+        });
+        self
+    }
+
+    /// What AWS told the controller.
+    pub fn aws(self, answers: &AwsAnswers) -> Self {
+        self.cloud(AT, Body::Raw(serde_json::to_vec(answers).unwrap_or_default()))
+    }
+
+    /// What the controller got of AWS, then.
+    pub fn cloud(mut self, taken_at: Timestamp, body: Body) -> Self {
+        self.picture.cloud = Some(Envelope {
+            node: "controller".parse().unwrap_or_else(|_| unreachable!("a valid name")),
+            incarnation: Incarnation(0),
+            seq: 1,
+            kind: AwsNetwork::KIND.parse().unwrap_or_else(|_| unreachable!("a valid kind")),
+            class: common_model::Class::State,
+            schema: 1,
+            subject: self.picture.name.to_string(),
             taken_at,
             body,
         });

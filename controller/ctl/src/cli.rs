@@ -123,6 +123,9 @@ pub enum Command {
         /// The plan, as plans and diagnose name it; as much of its id as no other plan shares will do
         #[arg(value_name = "ID", value_parser = plan_id)]
         id: PlanRef,
+        /// Propose another that opens the port for this long only, for example 2h
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+        limit: Option<Duration>,
     },
     /// Show a plan or a rolling restart, ask, sign it with your approval key, and follow it until it has proven itself
     Approve {

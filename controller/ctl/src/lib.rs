@@ -89,9 +89,14 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Plans { all } => with_session(&global, Controller::Remote, async |session, progress| {
             plans::list(session, &output, progress, all).await
         }),
-        Command::Plan { id } => with_session(&global, Controller::Remote, async |session, progress| {
+        Command::Plan { id, limit: None } => with_session(&global, Controller::Remote, async |session, progress| {
             plans::show(session, &output, progress, &id).await
         }),
+        Command::Plan { id, limit: Some(time) } => {
+            with_session(&global, Controller::Remote, async |session, progress| {
+                plans::limit(session, &output, progress, &id, time).await
+            })
+        }
         Command::Approve { id, yes } => {
             // Before anything is asked of anybody: without a key there is nothing to approve with.
             let key = approve::key(&global)?;

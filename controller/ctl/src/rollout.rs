@@ -77,6 +77,7 @@ pub(crate) mod tests {
                 unit: "elasticsearch.service".parse().unwrap(),
                 verb: Verb::Restart,
                 from: "active".parse().unwrap(),
+                enable: false,
             });
             fetched(plan)
         };

@@ -5,6 +5,7 @@ mod case;
 pub mod causes;
 mod cite;
 mod client_error;
+mod cloud;
 mod finding;
 mod gaps;
 mod packet;

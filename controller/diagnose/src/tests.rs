@@ -162,6 +162,8 @@ fn a_clock_that_is_a_day_off_is_named_and_changes_no_verdict() {
                 node.agent.clock_offset_ms = off;
                 node.agent.confirmed_at = Some(skewed.at);
                 node.agent.last_seen = Some(skewed.at);
+                // This the controller dates.
+                node.cloud.iter_mut().for_each(|cloud| cloud.taken_at = skewed.at);
             }
             let (right, skewed) = (diagnose(&right), diagnose(&skewed));
             assert!(says(&skewed, &["es-1's", words, "the controller's"]), "{cause}: {:?}", skewed.missing);

@@ -9,7 +9,7 @@ use common_evidence::collectors::interfaces::Interfaces;
 use common_model::diagnosis::ChangeSeen;
 use common_model::probe::Product;
 use common_model::text::printable_line;
-use common_model::{Endpoint, Scheme, Verdict};
+use common_model::{Endpoint, Network, Scheme, Verdict};
 use controller_correlate::{EngineView, NodePicture, Picture, Target};
 
 use crate::shell;
@@ -140,6 +140,14 @@ impl<'a> Ask<'a> {
     /// The endpoint with another scheme or port.
     pub fn endpoint(&self, scheme: Option<Scheme>, port: u16) -> Endpoint {
         Endpoint { scheme: scheme.or(self.picture.endpoint.scheme), port, ..self.picture.endpoint.clone() }
+    }
+
+    /// Who is let in for the sake of a client at `source`. Clients of one network come and go; a network the node itself is in with
+    /// `destination` is let in whole, a distant client alone.
+    pub fn client_network(&self, source: IpAddr, destination: IpAddr) -> Network {
+        let local = self.interfaces().and_then(|interfaces| interfaces.holder(destination).cloned());
+        let network = local.map(|held| Network::new(held.address, held.prefix));
+        network.filter(|network| network.contains(source)).unwrap_or_else(|| Network::host(source))
     }
 
     /// Where the node is, for titles: ` on es-1`, or nothing.

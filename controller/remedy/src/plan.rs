@@ -7,9 +7,10 @@ use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
-use common_model::{Certainty, Diagnosis, Stage, Timestamp, Verdict};
+use common_model::{Certainty, Diagnosis, Network, Probe, Stage, Symptom, Timestamp, Verdict};
 use common_plan::{
-    Action, CarriedOutBy, Carrier, FirewallRevoke, Goal, OnNode, Plan, PlanId, Policy, Report, SCHEMA, Step, Why,
+    Action, CarriedOutBy, Carrier, FirewallAllow, FirewallRevoke, Goal, OnNode, Opening, Plan, PlanId, Policy, Report,
+    SCHEMA, SecurityGroupAllow, Step, Why,
 };
 use controller_correlate::{NodePicture, Picture};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Ask;
 use crate::step;
 
+/// The vantage of the controller's own probes.
+const CONTROLLER: &str = "controller";
 /// How long plans are good for, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -88,6 +91,9 @@ pub fn proposals(diagnosis: &Diagnosis, picture: &Picture, means: &Means, now: T
             let goal = Goal { endpoint: picture.endpoint.to_string(), cause: verdict.cause.clone() };
             let texts = (remedy.risk.as_str(), remedy.undo.as_str());
             let plan = match (step.action().carrier(), &actuated) {
+                (Carrier::Controller, _) if !is_provable(&step, picture) => {
+                    Err("the controller cannot prove it, since it is in another network than the client".to_owned())
+                }
                 (Carrier::Controller, _) => Ok(means.plan(step, node, (why, goal), texts, now)),
                 (Carrier::Node, Some(actuated)) => actuated.plan(step, (why, goal), texts, now),
                 (Carrier::Node, None) => continue,
@@ -126,6 +132,34 @@ pub fn inverse(
     actuated.plan(step, (why, plan.goal.clone()), (&risk, &undo), now)
 }
 
+/// The same opening for a limited time, after which the node shuts it by itself. No file keeps it meanwhile.
+pub fn limited(
+    plan: &Plan,
+    for_s: u32,
+    node: &NodePicture,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<(Plan, u8), String> {
+    let Step::FirewallAllow(allow) = &plan.step else {
+        return Err(format!("{} is not done for a limited time", plan.step.action()));
+    };
+    let mut step = FirewallAllow { for_s: Some(for_s), ..allow.clone() };
+    for opening in &mut step.openings {
+        if let Opening::Nftables { file, .. } | Opening::Iptables { file, .. } = opening {
+            *file = None;
+        }
+    }
+    let risk = format!(
+        "Opens port {} to {} and nobody else. Shut again by the node when the time is over, or earlier: by a reload of the firewall or a boot.",
+        step.port, step.source
+    );
+    let actuated = Actuated::of(node, terms).ok_or_else(|| format!("{} has no actuator any more", plan.node))?;
+    let (plan, needed) =
+        actuated.plan(Step::FirewallAllow(step), (plan.why.clone(), plan.goal.clone()), (&risk, &plan.undo), now)?;
+    plan.encode().map_err(|error| error.to_string())?;
+    Ok((plan, needed))
+}
+
 /// What the controller's own configuration says of plans.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
@@ -136,6 +170,20 @@ pub struct Means {
 }
 
 impl Means {
+    /// A plan that takes back what a verified one of the controller's own did; else how to do it by hand.
+    pub fn inverse(&self, id: &PlanId, plan: &Plan, node: &NodePicture, now: Timestamp) -> Result<(Plan, u8), String> {
+        let by_hand = || format!("{} is not taken back by a plan; by hand: {}", plan.step.action(), plan.undo);
+        let Step::SecurityGroupAllow(allow) = &plan.step else { return Err(by_hand()) };
+        if allow.takes_back.is_some() {
+            return Err(by_hand());
+        }
+        let step = Step::SecurityGroupAllow(SecurityGroupAllow { takes_back: Some(id.clone()), ..allow.clone() });
+        let sentence = line(&format!("Takes back: {}", plan.why.sentence));
+        let why = (Why { sentence, evidence: Vec::new() }, plan.goal.clone());
+        let risk = format!("{} no longer reaches port {} by this rule.", allow.source, allow.port);
+        Ok(self.plan(step, node, why, (&risk, "diagnose again for a plan that lets it in"), now))
+    }
+
     fn plan(
         &self,
         step: Step,
@@ -144,6 +192,12 @@ impl Means {
         (risk, undo): (&str, &str),
         now: Timestamp,
     ) -> (Plan, u8) {
+        let step = match step {
+            Step::SecurityGroupAllow(step) => {
+                Step::SecurityGroupAllow(SecurityGroupAllow { confirm_within_s: self.terms.prove_seconds, ..step })
+            }
+            other => other,
+        };
         let needed = self.approvals.get(&step.action()).copied().unwrap_or(1);
         let plan = Plan {
             schema: SCHEMA.to_owned(),
@@ -253,6 +307,11 @@ const RUNS: &[&str] =
 /// where the plan starts an engine, it runs. What is not known is not mended.
 pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     let verdict = &diagnosis.verdict;
+    if let Step::SecurityGroupAllow(step) = &plan.step
+        && !is_through(step, diagnosis)
+    {
+        return false;
+    }
     if verdict.cause.as_str() == "healthy" {
         return true;
     }
@@ -268,6 +327,30 @@ pub fn is_met(plan: &Plan, diagnosis: &Diagnosis) -> bool {
     };
     let mut all = std::iter::once(verdict).chain(&diagnosis.blockers);
     verdict.certainty > Certainty::Undetermined && !all.any(|verdict| remains(verdict) || down(verdict))
+}
+
+/// Whether the controller's own probes come from whom the plan lets in.
+fn is_provable(step: &Step, picture: &Picture) -> bool {
+    match step {
+        Step::SecurityGroupAllow(step) => {
+            picture.probes.iter().any(|probe| probe.vantage == CONTROLLER && is_from(probe, step.source))
+        }
+        _ => true,
+    }
+}
+
+/// Whether a diagnosis shows that a rule lets its source through: one of them got an answer, if only a refusal; or what stops
+/// it now is known for certain, and is something else. Another silence proves nothing.
+fn is_through(step: &SecurityGroupAllow, diagnosis: &Diagnosis) -> bool {
+    let mut probes =
+        diagnosis.probes.iter().filter(|probe| is_from(probe, step.source) && probe.port == step.port).peekable();
+    let is_probed = probes.peek().is_some();
+    let answered = probes.any(|probe| probe.connected || probe.outcome == Symptom::Refused);
+    answered || (is_probed && diagnosis.verdict.certainty == Certainty::Certain)
+}
+
+fn is_from(probe: &Probe, network: Network) -> bool {
+    probe.source.is_some_and(|source| network.contains(source.to_canonical()))
 }
 
 /// The lines behind the verdict, each with its source.

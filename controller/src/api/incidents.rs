@@ -139,12 +139,13 @@ async fn answering(core: &Arc<Core>, incident: &Incident) -> Result<Result<Strin
         return Ok(Ok(format!("the controller sees {endpoint} answer")));
     }
     let Some(instead) = corrected(&diagnosis, &picture) else {
-        return Ok(Err(format!("the controller sees no answer of {endpoint}: {}", shown(&diagnosis.verdict.sentence))));
+        let why = shown(diagnosis.verdict.sentence.trim_end_matches('.'));
+        return Ok(Err(format!("nothing answers at {endpoint}: {why}")));
     };
     let (diagnosis, _) = look(core, &instead).await?;
     Ok(match Look::of(&diagnosis).is_some_and(|look| look.answers) {
         true => Ok(format!("the controller sees {instead} answer")),
-        false => Err(format!("the controller sees no answer of {endpoint}, nor of {instead}")),
+        false => Err(format!("nothing answers at {endpoint}, nor at {instead}")),
     })
 }
 

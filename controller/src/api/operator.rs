@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::info;
 
 use crate::api::{peer_of, renew};
+use crate::audit::Note;
 use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::diagnosis;
@@ -120,8 +121,12 @@ impl Operator for OperatorApi {
         info!(%who, node = ?node.as_ref().map(NodeName::as_str), ttl_ms, "made a join token");
         let core = Arc::clone(&self.0);
         let detail = format!("{}, good for {} s", node.as_ref().map_or("any node", NodeName::as_str), ttl_ms / 1000);
-        let token = blocking(move || core.registry.create_join_token(node, ttl_ms, now())).await?;
-        self.0.note(who, "join-token-made", detail).await;
+        let token = blocking(move || {
+            // No token is out of which nothing is written down.
+            core.audit.append(&note(&who, "join-token-made", detail), now())?;
+            Ok::<_, Status>(core.registry.create_join_token(node, ttl_ms, now())?)
+        })
+        .await?;
         Ok(Response::new(v1::TokenReply { token: token.token, expires_at_ms: token.expires_at.0 }))
     }
 
@@ -135,8 +140,12 @@ impl Operator for OperatorApi {
         let role: Role = role.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
         info!(%who, operator = %name, %role, "made a login token");
         let core = Arc::clone(&self.0);
-        let token = blocking(move || core.registry.add_operator(&name, role, now())).await?;
-        self.0.note(who, "login-token-made", format!("for operator {operator}, {role}")).await;
+        let detail = format!("for operator {operator}, {role}");
+        let token = blocking(move || {
+            core.audit.append(&note(&who, "login-token-made", detail), now())?;
+            Ok::<_, Status>(core.registry.add_operator(&name, role, now())?)
+        })
+        .await?;
         Ok(Response::new(v1::AddOperatorReply {
             operator,
             role: role.to_string(),
@@ -174,6 +183,10 @@ impl Operator for OperatorApi {
             Identity::Node(_) => Err(Status::permission_denied("nodes renew by RenewNode")),
         }
     }
+}
+
+fn note(who: &Identity, event: &'static str, detail: String) -> Note {
+    Note { actor: who.to_string(), event, plan: None, detail }
 }
 
 fn parse_node(text: &str) -> Result<NodeName, Status> {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use common_model::NodeName;
 use common_plan::{Approval, Carrier, PlanId, Stage};
 use common_tls::OperatorName;
 use controller_remedy::lifecycle::{Event, word};
@@ -15,6 +14,7 @@ use tracing::info;
 
 use crate::access::unusable;
 use crate::api::{operator_of, peer_of};
+use crate::audit::Note;
 use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::dispatch::dispatch;
@@ -118,6 +118,15 @@ impl Plans for PlansApi {
         reply(&kept).map(Response::new)
     }
 
+    async fn limit(&self, request: Request<v1::LimitRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::LimitRequest { plan_id, for_s } = request.into_inner();
+        let id = parse(&plan_id)?;
+        let core = Arc::clone(&self.0);
+        let kept = blocking(move || propose_limited(&core, &id, for_s, operator.as_str())).await?;
+        reply(&kept).map(Response::new)
+    }
+
     async fn read_audit(
         &self,
         request: Request<v1::ReadAuditRequest>,
@@ -165,7 +174,12 @@ fn hold_to_key(core: &Core, id: &PlanId, operator: &OperatorName, event: &Event)
         Event::Approved { approval, .. }
             if kept.life.record.action.carrier() == Carrier::Controller && approval.holds_for(&kept.bytes) =>
         {
-            Ok(core.registry.hold_to_key(operator, &approval.key)?)
+            core.registry.hold_to_key(operator, &approval.key).map_err(|refused| {
+                let (actor, detail) = (format!("operator {operator}"), refused.to_string());
+                let note = Note { actor, event: "approval-refused", plan: Some(id.clone()), detail };
+                core.audit.note(&note, now());
+                refused.into()
+            })
         }
         _ => Ok(()),
     }
@@ -180,14 +194,36 @@ fn propose_inverse(core: &Core, id: &PlanId, operator: &str) -> Result<Kept, Sta
         return Err(Status::failed_precondition(why));
     }
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
-    let node: &NodeName = &plan.node;
-    let inverse = controller_remedy::plan::inverse(id, &plan, &core.present(node)?, &core.config.plans, now());
+    let node = core.present(&plan.node)?;
+    let inverse = match plan.step.action().carrier() {
+        Carrier::Node => controller_remedy::plan::inverse(id, &plan, &node, &core.config.plans, now()),
+        Carrier::Controller => core.means().inverse(id, &plan, &node, now()),
+    };
     let (inverse, needed) = inverse.map_err(Status::failed_precondition)?;
     let title = format!("Take back: {}", kept.life.record.title);
     let by = core.plans.propose(&inverse, needed, &title, Some(operator), now())?;
     let by = by.ok_or_else(|| Status::internal("the plan that takes it back cannot be written"))?;
     core.plans.reverted_by(id, &by, &format!("operator {operator}"), now())?;
     Ok(core.plans.get(&by)?)
+}
+
+/// Proposes what a proposed plan does for a limited time. The other can still be approved.
+fn propose_limited(core: &Core, id: &PlanId, for_s: u32, operator: &str) -> Result<Kept, Status> {
+    let kept = core.plans.get(id)?;
+    let stage = kept.life.record.stage;
+    if stage != Stage::Proposed {
+        return Err(Status::failed_precondition(format!(
+            "plan {id} is {}: only a proposed one is changed",
+            word(stage)
+        )));
+    }
+    let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
+    let limited = controller_remedy::plan::limited(&plan, for_s, &core.present(&plan.node)?, &core.config.plans, now());
+    let (limited, needed) = limited.map_err(Status::failed_precondition)?;
+    let title = format!("{}, for a limited time", kept.life.record.title);
+    let new = core.plans.propose(&limited, needed, &title, Some(operator), now())?;
+    let new = new.ok_or_else(|| Status::internal("the plan for a limited time cannot be written"))?;
+    Ok(core.plans.get(&new)?)
 }
 
 fn parse(id: &str) -> Result<PlanId, Status> {

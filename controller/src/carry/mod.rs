@@ -5,10 +5,13 @@
 //! were begun, looks for what it may have done already, and never does it twice: each step's `act` is asked again until it has said
 //! how it stands.
 
+mod security_group;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common_model::Timestamp;
 use common_plan::{Carrier, Plan, PlanId, Stage, Step};
 use controller_remedy::lifecycle::{Carried, CarriedTo, Event};
 use tokio::task::JoinSet;
@@ -32,12 +35,12 @@ pub(crate) struct Work {
     /// What.
     pub(crate) plan: Plan,
     /// Whether it may still be begun. Where it may not, what was done already is found and nothing is done.
-    #[allow(dead_code, reason = "read by the first step there is")]
     pub(crate) may_begin: bool,
+    /// When it was first known to be done.
+    pub(crate) applied_at: Option<Timestamp>,
 }
 
 /// How a step stands after it was acted on or looked at.
-#[allow(dead_code, reason = "made by the first step there is")]
 pub(crate) enum Outcome {
     /// It stands so.
     Is(Carried),
@@ -55,8 +58,9 @@ impl Outcome {
 }
 
 /// Does what the plan says, or finds that an earlier life of the controller has.
-async fn act(_core: &Arc<Core>, work: &Work) -> Outcome {
+async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
+        Step::SecurityGroupAllow(step) => security_group::act(core, work, step).await,
         Step::SysctlSet(_)
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
@@ -67,8 +71,9 @@ async fn act(_core: &Arc<Core>, work: &Work) -> Outcome {
 }
 
 /// Looks how it fares that was done.
-async fn follow(_core: &Arc<Core>, work: &Work) -> Outcome {
+async fn follow(core: &Arc<Core>, work: &Work) -> Outcome {
     match &work.plan.step {
+        Step::SecurityGroupAllow(step) => security_group::follow(core, work, step).await,
         Step::SysctlSet(_)
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
@@ -160,7 +165,8 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
         stage => stage,
     };
     let may_begin = now() <= plan.expires_at;
-    let work = Work { id, plan, may_begin };
+    let mut applied = kept.life.record.history.iter().filter(|transition| transition.stage == Stage::Applied);
+    let work = Work { id, plan, may_begin, applied_at: applied.next().map(|transition| transition.at) };
     let outcome = match stage {
         Stage::Dispatched => act(core, &work).await,
         Stage::Applied => follow(core, &work).await,

@@ -2170,6 +2170,14 @@ pub struct PlanReply {
     pub record_json: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitRequest {
+    #[prost(string, tag = "1")]
+    pub plan_id: ::prost::alloc::string::String,
+    /// Seconds after which the node takes it back.
+    #[prost(uint32, tag = "2")]
+    pub for_s: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApproveRequest {
     #[prost(string, tag = "1")]
     pub plan_id: ::prost::alloc::string::String,
@@ -2394,6 +2402,25 @@ pub mod plans_client {
             req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Plans", "Revert"));
             self.inner.unary(req, path, codec).await
         }
+        /// Operator. Proposes what a proposed plan does for a limited time.
+        pub async fn limit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LimitRequest>,
+        ) -> std::result::Result<tonic::Response<super::PlanReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/dialtone.v1.Plans/Limit");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Plans", "Limit"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Viewer. The audit log from a number on, each entry as its exact line.
         pub async fn read_audit(
             &mut self,
@@ -2469,6 +2496,11 @@ pub mod plans_server {
         async fn revert(
             &self,
             request: tonic::Request<super::PlanRequest>,
+        ) -> std::result::Result<tonic::Response<super::PlanReply>, tonic::Status>;
+        /// Operator. Proposes what a proposed plan does for a limited time.
+        async fn limit(
+            &self,
+            request: tonic::Request<super::LimitRequest>,
         ) -> std::result::Result<tonic::Response<super::PlanReply>, tonic::Status>;
         /// Server streaming response type for the ReadAudit method.
         type ReadAuditStream: tonic::codegen::tokio_stream::Stream<
@@ -2805,6 +2837,49 @@ pub mod plans_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevertSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/dialtone.v1.Plans/Limit" => {
+                    #[allow(non_camel_case_types)]
+                    struct LimitSvc<T: Plans>(pub Arc<T>);
+                    impl<T: Plans> tonic::server::UnaryService<super::LimitRequest>
+                    for LimitSvc<T> {
+                        type Response = super::PlanReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LimitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Plans>::limit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LimitSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

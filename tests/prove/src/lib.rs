@@ -2,6 +2,10 @@
 //! draws what it does from a seed, so that one that fails can be had again.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a trial that cannot go on has failed, and says where")]
 
+mod agent;
+mod attacks;
+mod authority;
+mod chain;
 mod firewall;
 pub mod invariants;
 mod mutants;
@@ -10,6 +14,7 @@ mod programs;
 mod report;
 mod run;
 mod scene;
+mod scripted;
 mod writes;
 
 pub use invariants::{ALL, Invariant};

@@ -38,7 +38,7 @@ fn main() -> io::Result<ExitCode> {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let mut reports = Vec::new();
     for invariant in chosen {
-        let run = Run::new(seed, arguments.trials.unwrap_or(invariant.trials), arguments.trial);
+        let run = Run::new(seed, arguments.trials.unwrap_or(invariant.trials), arguments.trial, true);
         let report = Report::of(invariant, &run);
         write!(out, "{}", report.details())?;
         out.flush()?;

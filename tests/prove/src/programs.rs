@@ -7,6 +7,21 @@ pub(crate) fn actuator() -> PathBuf {
     built("dialtone-actuator")
 }
 
+/// `dialtone-agent`.
+pub(crate) fn agent() -> PathBuf {
+    built("dialtone-agent")
+}
+
+/// `dialtone-controller`.
+pub(crate) fn controller() -> PathBuf {
+    built("dialtone-controller")
+}
+
+/// `dialtone`.
+pub(crate) fn dialtone() -> PathBuf {
+    built("dialtone")
+}
+
 /// A program of this build, beside the one that runs: a test's own lies one directory deeper.
 fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,8 @@ pub struct Run {
     pub trials: u64,
     /// The only trial to make, to have one again that failed.
     pub only: Option<u64>,
+    /// Whether what comes late has failed: with other work on the machine it says little.
+    pub strict: bool,
     seen: Mutex<Seen>,
 }
 
@@ -43,23 +46,39 @@ pub struct Trial<'a> {
 
 impl Run {
     /// This many trials with this seed.
-    pub fn new(seed: u64, trials: u64, only: Option<u64>) -> Self {
-        Self { seed, trials, only, seen: Mutex::default() }
+    pub fn new(seed: u64, trials: u64, only: Option<u64>, strict: bool) -> Self {
+        Self { seed, trials, only, strict, seen: Mutex::default() }
     }
 
-    /// Makes the trials, this many at a time, each of these lanes in a network namespace of its own. A trial that panics has
+    /// Makes these trials, this many at a time, each of these lanes in a network namespace of its own. A trial that panics has
     /// failed.
-    pub fn each(&self, lanes: usize, make: impl Fn(&mut Trial<'_>) + Sync) {
-        let next = AtomicU64::new(0);
+    pub fn each(&self, numbers: Range<u64>, lanes: usize, make: impl Fn(&mut Trial<'_>) + Sync) {
+        self.each_with(numbers, lanes, || (), |(), trial| make(trial));
+    }
+
+    /// As [`Run::each`], with something that every lane keeps from trial to trial; after one that failed it is made anew.
+    pub fn each_with<L>(
+        &self,
+        numbers: Range<u64>,
+        lanes: usize,
+        open: impl Fn() -> L + Sync,
+        make: impl Fn(&mut L, &mut Trial<'_>) + Sync,
+    ) {
+        let next = AtomicU64::new(numbers.start);
         let lane = || {
             let _network = Network::enter();
+            let mut kept = None;
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= self.trials {
+                if number >= numbers.end {
                     return;
                 }
-                if self.only.is_none_or(|only| only == number) {
-                    self.try_one(number, &make);
+                if self.only.is_some_and(|only| only != number) {
+                    continue;
+                }
+                let passed = self.try_one(number, |trial| make(kept.get_or_insert_with(&open), trial));
+                if !passed {
+                    kept = None;
                 }
             }
         };
@@ -70,17 +89,18 @@ impl Run {
         });
     }
 
-    /// Makes one trial here, with the number it has in the run.
-    pub fn try_one(&self, number: u64, make: impl Fn(&mut Trial<'_>)) {
+    /// Makes one trial here, with the number it has in the run; whether it passed.
+    pub fn try_one(&self, number: u64, make: impl FnOnce(&mut Trial<'_>)) -> bool {
         // Neighbouring seeds must not make neighbouring streams: fastrand mixes the seed itself.
         let rng = Rng::with_seed(self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         let mut trial = Trial { number, rng, run: self };
         let result = catch_unwind(AssertUnwindSafe(|| make(&mut trial)));
         let mut seen = self.seen.lock().unwrap();
         seen.made += 1;
-        if let Err(panic) = result {
-            seen.failures.push((number, said(&*panic)));
+        if let Err(panic) = &result {
+            seen.failures.push((number, said(&**panic)));
         }
+        result.is_ok()
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -102,6 +122,11 @@ impl Trial<'_> {
     /// One of these.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.rng.usize(..of.len())]
+    }
+
+    /// [`Run::strict`].
+    pub fn is_strict(&self) -> bool {
+        self.run.strict
     }
 
     /// [`Run::count`].

@@ -317,7 +317,7 @@ impl Host {
     }
 
     /// The bridge's end of the cable to this host.
-    fn bridge_port(&self) -> String {
+    pub(crate) fn bridge_port(&self) -> String {
         format!("host{}", self.octet)
     }
 

@@ -7,6 +7,7 @@
 //! - [`Engine`] installs, configures, starts and stops Elasticsearch and
 //!   OpenSearch on a host as their packages do.
 //! - [`shared`] lends one healthy node of each engine to many tests in turn.
+//! - [`cloud`] puts a host behind a security group of an emulated AWS.
 //! - [`SysctlGuard`] changes a kernel setting that all hosts share.
 //!
 //! Limits: hosts share the machine's kernel, so `vm.*` and most of `kernel.*`
@@ -17,6 +18,7 @@
 mod apt;
 mod cache;
 mod client;
+pub mod cloud;
 mod command;
 pub mod engine;
 mod host;

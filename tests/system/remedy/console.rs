@@ -1,13 +1,14 @@
 //! For each cause that a node can mend itself: broken on a real engine, diagnosed, approved in the console by keys, and seen to be
 //! reachable.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use system_tests::lab::{Engine, SysctlGuard};
 use system_tests::product::Laptop;
 use system_tests::terminal::{Screen, Terminal, marked};
 
-use super::{STARTS, Trusting, stage};
+use super::{STARTS, Trusting, dialtone, json, stage};
 use crate::fleet::fleet;
 
 /// For an engine to start, and to be seen from outside, on a busy machine.
@@ -19,31 +20,55 @@ fn question(screen: &Screen) -> Option<String> {
 }
 
 /// An operator's console.
-struct Console(Terminal);
+pub(crate) struct Console(Terminal);
 
 impl Console {
-    fn open(laptop: &Laptop) -> Self {
+    pub(crate) fn open(laptop: &Laptop) -> Self {
         let console = Self(laptop.in_terminal(&["console"]).unwrap());
-        console.0.wait_text("PLANS").unwrap();
+        console.0.wait_text("INCIDENTS").unwrap();
         console
     }
 
-    /// Marks a plan in the list, wherever the newest ones have moved it, and opens it.
-    fn read(&self, plan: &str) {
+    /// Marks the open incident of an endpoint in the list, wherever newer ones have moved it, and opens it.
+    pub(crate) fn read_incident(&self, endpoint: &str) {
         let mut last = None;
         loop {
-            let line = self
-                .0
-                .wait("another line to be marked", |screen| marked(screen).filter(|line| Some(line) != last.as_ref()));
-            let line = line.unwrap();
-            if line.contains(plan) {
+            let another = |screen: &Screen| marked(screen).filter(|line| Some(line) != last.as_ref());
+            let line = self.0.wait("another line to be marked", another).unwrap();
+            if line.contains(endpoint) && !line.contains("ended") {
                 break;
             }
             self.0.press("j").unwrap();
             last = Some(line);
         }
         self.0.press("\r").unwrap();
+        self.0.wait_text("l look again").unwrap();
+    }
+
+    /// Opens the plan of the open incident.
+    fn read_plan(&self, plan: &str) {
+        self.0.wait_text("p its plan").unwrap();
+        self.0.press("p").unwrap();
         self.0.wait_text(&format!("[{plan}]")).unwrap();
+    }
+
+    /// Ends the open incident with words.
+    pub(crate) fn end_incident(&self, because: &str) {
+        self.0.press("e").unwrap();
+        self.0.wait_text("End it because:").unwrap();
+        self.0.press(because).unwrap();
+        self.0.wait_text(because).unwrap();
+        self.0.press("\r").unwrap();
+        self.see_it_ended();
+    }
+
+    /// Waits until the open incident's headline says that it ended.
+    pub(crate) fn see_it_ended(&self) {
+        let ended = |screen: &Screen| {
+            let text = screen.contents();
+            (text.contains("✓ incident") && text.contains(" ended ")).then_some(())
+        };
+        self.0.wait_for("the incident's end", PROVEN, ended).unwrap();
     }
 
     /// Reads the open plan to its end and says yes.
@@ -63,21 +88,46 @@ impl Console {
         self.0.wait_for(outcome, PROVEN, |screen| screen.contents().contains(&headline).then_some(())).unwrap();
     }
 
-    fn quit(self) {
+    /// Goes back from what is open to what is below it.
+    fn back(&self) {
+        self.0.press("q").unwrap();
+    }
+
+    /// Leaves the open incident, and the console.
+    pub(crate) fn quit(self) {
         self.0.press("qq").unwrap();
         assert!(self.0.ended().unwrap());
     }
 }
 
-/// Approves in the console what is proposed for a broken node, and sees the engine answer.
+/// The newest incident of an endpoint.
+pub(crate) fn last_incident(endpoint: &str) -> Value {
+    let incidents: Value = json(&dialtone(&["incidents", "--all", "-o", "json"]));
+    let of_it = incidents.as_array().unwrap().iter().filter(|incident| incident["endpoint"] == endpoint);
+    let newest = of_it.max_by_key(|incident| incident["id"].as_str().and_then(|id| id.parse::<u64>().ok()));
+    newest.cloned().unwrap_or_else(|| panic!("none for {endpoint}: {incidents:#}"))
+}
+
+/// Approves in the console what is proposed for a broken node, and sees the engine answer; prints how long that took.
+#[allow(clippy::print_stdout, reason = "a figure for people")]
 fn mends(trusting: &Trusting, cause: &str, action: &str) {
-    let plan = trusting.plan(cause, action);
+    let (endpoint, plan) = (trusting.node.endpoint(), trusting.plan(cause, action));
     let console = Console::open(fleet().laptop());
-    console.read(&plan);
+    console.read_incident(&endpoint);
+    console.read_plan(&plan);
     console.say_yes();
+    let begun = Instant::now();
     console.follow("verified");
+    println!("{action}: {:.1} s from approval to proven", begun.elapsed().as_secs_f64());
+    console.back();
+    console.see_it_ended();
     console.quit();
     assert_eq!(stage(&plan), "verified");
+    let incident = last_incident(&endpoint);
+    assert_eq!((&incident["verdict"]["cause"], &incident["closed"]["who"]), (&cause.into(), &"controller".into()));
+    let of_it = |done: &&Value| done["id"] == plan.as_str();
+    let done = incident["plans"].as_array().unwrap().iter().find(of_it).unwrap_or_else(|| panic!("{incident:#}"));
+    assert_eq!((&done["stage"], &done["approved_by"][0]["operator"]), (&"verified".into(), &"alice".into()));
     trusting.node.wait_answer(9200);
     fleet().diagnose_until(&trusting.node.endpoint(), "healthy");
 }
@@ -86,7 +136,9 @@ fn mends(trusting: &Trusting, cause: &str, action: &str) {
 fn a_stopped_engine_is_started() {
     let trusting = Trusting::new(Engine::OpenSearch, &format!("{{{STARTS}}}"));
     trusting.node.check(&["systemctl", "stop", "opensearch"]).unwrap();
+    assert_eq!(trusting.at_boot(), "disabled");
     mends(&trusting, "not-running", "service");
+    assert_eq!(trusting.at_boot(), "enabled");
 }
 
 /// Enforces its bootstrap checks, and fails them.

@@ -118,5 +118,4 @@ fn a_node_that_loses_its_power_while_a_plan_is_on_trial_is_as_before_when_its_en
     assert!(undone > 0 && undone <= at("opensearch", "ExecMainStartTimestampMonotonic"));
     let (kept, _) = trial.ended();
     assert!(!kept);
-    node.check(&["systemctl", "disable", "opensearch"]).unwrap();
 }

@@ -1,7 +1,7 @@
 //! From a verdict to its cure: proposed, approved by a person with a key of their own, carried out by the node or refused, and seen
 //! from outside to have worked.
 
-mod console;
+pub(crate) mod console;
 mod deaths;
 mod firewall;
 mod trial;
@@ -37,6 +37,11 @@ impl Trusting {
     fn stopped(&self) -> String {
         self.node.check(&["systemctl", "stop", self.node.engine.name()]).unwrap();
         self.plan("not-running", "service")
+    }
+
+    /// Whether the unit starts at boot, in systemd's word.
+    fn at_boot(&self) -> String {
+        self.node.run(&["systemctl", "is-enabled", self.node.engine.name()]).unwrap().stdout.trim().to_owned()
     }
 
     fn is_active(&self) -> bool {

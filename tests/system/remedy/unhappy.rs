@@ -1,30 +1,44 @@
 //! What goes another way than to a proven cure, each on real hosts.
 
 use system_tests::lab::Engine;
+use system_tests::product::Laptop;
 
 use super::trial::{ALLOW, Trial};
 use super::{STARTS, Trusting, dialtone, stage};
 use crate::fleet::fleet;
 
+/// Another operator with a key of their own.
+fn approver(name: &str, role: &str) -> Laptop {
+    let laptop = fleet().operator(name, role).unwrap();
+    laptop.dialtone(&["key"]).unwrap().ok().unwrap();
+    laptop
+}
+
+/// Text as it was before it was broken into lines.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn who_may_not_approve_is_told_and_whose_key_the_node_does_not_list_is_refused_by_it() {
     let trusting = Trusting::new(Engine::Elasticsearch, &format!("{{{STARTS}}}"));
     let plan = trusting.stopped();
-    let oscar = fleet().operator("oscar", "operator").unwrap();
+    let oscar = approver("oscar", "operator");
     let said = oscar.dialtone(&["approve", &plan, "--yes"]).unwrap();
     assert_eq!(said.code, Some(4), "{said:?}");
     assert!(said.stderr.contains("operator oscar may not do this: it needs the role approver"), "{said:?}");
     assert_eq!(stage(&plan), "proposed");
 
-    let erin = fleet().operator("erin", "approver").unwrap();
+    let erin = approver("erin", "approver");
     let said = erin.dialtone(&["approve", &plan, "--yes"]).unwrap();
     assert_eq!(said.code, Some(1), "{said:?}");
     let why = "nobody listed in /etc/dialtone/policy.yaml has signed exactly this plan";
-    assert!(said.stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains(why), "{said:?}");
+    assert!(unwrapped(&said.stdout).contains(why), "{said:?}");
     assert_eq!(stage(&plan), "refused");
     assert!(!trusting.is_active());
     let log = dialtone(&["audit", "export"]).stdout;
     let told = |words: [&str; 3]| log.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(told(["operator oscar", "refused", "Plans/Approve"]), "{log}");
     assert!(told([&plan, "plan-approved", "operator erin"]) && told([&plan, "plan-reported", why]), "{log}");
 }
 
@@ -36,7 +50,8 @@ fn a_plan_for_a_node_whose_agent_is_away_waits_and_is_carried_out_when_it_is_bac
     let approving = fleet().laptop().in_terminal(&["approve", &plan, "--yes"]).unwrap();
     approving.wait_text("a node's agent has to be connected").unwrap();
     let shown = dialtone(&["plan", &plan]).stdout;
-    assert!(shown.contains("fleet-os takes it once its agent is connected, unless it expires first"), "{shown}");
+    let waits = "fleet-os takes it once its agent is connected, unless it expires first";
+    assert!(unwrapped(&shown).contains(waits), "{shown}");
     assert!(!trusting.is_active());
     trusting.node.check(&["systemctl", "start", "dialtone-agent"]).unwrap();
     assert!(approving.ended().unwrap());

@@ -44,9 +44,6 @@ impl<'a> Rules<'a> {
 
     /// Whether every place is as the plan says, and free.
     pub(super) fn observe(self) -> Result<(), Refusal> {
-        if self.step.for_s.is_some() {
-            return Err(Refusal::Impossible("this actuator does not open a port for a limited time".to_owned()));
-        }
         self.step.openings.iter().try_for_each(|opening| {
             match Owner::of(opening, self.step).map_err(Refusal::Impossible)? {
                 Owner::Nftables(chain) => chain.observe(self)?,
@@ -54,7 +51,7 @@ impl<'a> Rules<'a> {
                 Owner::Ufw(before) => ufw::chain(before, self).map_err(Refusal::Changed)?.observe(self)?,
                 Owner::Firewalld(rule) => rule.observe(self.places)?,
             }
-            let Some(file) = opening.file(self.step.source) else { return Ok(()) };
+            let Some(file) = self.file(opening) else { return Ok(()) };
             self.with_rule(opening, file).map(|_| ()).map_err(Refusal::Changed)
         })
     }
@@ -73,8 +70,16 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// The file that keeps an opening; none for one that is for a limited time, which a boot may end, too.
+    fn file(self, opening: &Opening) -> Option<RulesFile> {
+        opening.file(self.step.source).filter(|_| self.step.for_s.is_none())
+    }
+
     /// Makes every place last that has a file.
     pub(super) fn keep(self) -> Result<(), String> {
+        if self.step.for_s.is_some() {
+            return Ok(());
+        }
         self.step.openings.iter().try_for_each(|opening| self.keep_one(opening))
     }
 
@@ -154,6 +159,9 @@ impl<'a> Rules<'a> {
 
     /// Puts back what was taken away, as far as it is not there.
     pub(super) fn put_back(self, before: &[Presence]) -> Result<(), String> {
+        if self.step.for_s.is_some() {
+            return Err("what was open for a limited time is not opened again".to_owned());
+        }
         let put_back = self.step.openings.iter().zip(before).map(|(opening, before)| {
             // In the file first: that tells where ufw had it.
             let kept = if before.kept { self.keep_one(opening) } else { Ok(()) };

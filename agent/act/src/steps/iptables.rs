@@ -51,7 +51,7 @@ impl Chain<'_> {
 
     /// Deletes every rule marked with the plan's id. A chain that has gone took it along.
     pub(super) fn close(&self, rules: Rules<'_>) -> Result<(), String> {
-        let present = self.list_if_there(rules)?;
+        let present = self.find(rules)?.unwrap_or_default();
         let mut own = present.iter().filter(|rule| is_marked(rule, &rules.mark()));
         own.try_for_each(|_| self.run(&["-D", self.chain], Some(&rules.mark()), rules))
     }
@@ -65,7 +65,7 @@ impl Chain<'_> {
     }
 
     pub(super) fn is_open(&self, rules: Rules<'_>) -> Result<bool, String> {
-        Ok(self.list_if_there(rules)?.iter().any(|rule| is_marked(rule, &rules.mark())))
+        Ok(self.find(rules)?.unwrap_or_default().iter().any(|rule| is_marked(rule, &rules.mark())))
     }
 
     /// How many rules there are besides the plan's.
@@ -85,15 +85,19 @@ impl Chain<'_> {
 
     /// The chain's rules in order, as iptables shows them.
     fn list(&self, rules: Rules<'_>) -> Result<Vec<String>, String> {
-        let listing = tools::run(rules.places, program(rules), &["-w", "-t", self.table, "-S", self.chain])?;
-        Ok(listing.lines().filter(|line| line.starts_with("-A ")).map(str::to_owned).collect())
+        self.find(rules)?.ok_or_else(|| format!("there is no chain {} in table {}", self.chain, self.table))
     }
 
-    fn list_if_there(&self, rules: Rules<'_>) -> Result<Vec<String>, String> {
-        match self.list(rules) {
-            Err(error) if error.contains("No chain/target/match by that name") => Ok(Vec::new()),
-            rules => rules,
+    /// The same; none where there is no such chain. The whole table is listed, since of a chain alone that is not there
+    /// versions of iptables say different things, one of which they say of chains they cannot read, too.
+    fn find(&self, rules: Rules<'_>) -> Result<Option<Vec<String>>, String> {
+        let listing = tools::run(rules.places, program(rules), &["-w", "-t", self.table, "-S"])?;
+        let is_chain = |line: &str| line.split(' ').nth(1) == Some(self.chain);
+        if !listing.lines().any(is_chain) {
+            return Ok(None);
         }
+        let own = listing.lines().filter(|line| line.starts_with("-A ") && is_chain(line));
+        Ok(Some(own.map(str::to_owned).collect()))
     }
 }
 

@@ -46,6 +46,7 @@ pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refu
         Step::ConfigInstall(step) => Some(config_install::observe(step, places)?),
         Step::FirewallAllow(step) => Rules::new(step, id, places).observe().map(|()| None)?,
         Step::FirewallRevoke(_) => None,
+        Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes),
     };
     let rules = match step {
         Step::FirewallRevoke(step) => Rules::made(step, places).present()?,
@@ -68,6 +69,8 @@ pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resu
         Step::FirewallRevoke(step) => Rules::made(step, places).close()?,
         Step::Service(step) => return service::act(step, places),
         Step::ConfigInstall(step) => return config_install::apply(step, before.file.as_deref(), places),
+        // Never observed, so never applied.
+        Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes.to_string()),
     }
     match (step.starts(), before.unit) {
         (Some(unit), Some(service::Activity::Down)) => service::start(unit, places),
@@ -82,11 +85,16 @@ pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Re
         Step::UnitLimit(step) => unit_limit::persist(step, before.file.as_deref(), places).map(|()| None),
         Step::FirewallAllow(step) => {
             Rules::new(step, id, places).keep()?;
+            if step.for_s.is_some() {
+                return Ok(Some("for a limited time; a reload of the firewall or a boot ends it, too"));
+            }
             let lost = step.openings.iter().any(Opening::is_lost_at_boot);
             Ok(lost.then_some("until the firewall is loaded again or the node boots: put it in its file, too"))
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).forget().map(|()| None),
-        Step::Service(_) | Step::ConfigInstall(_) => Ok(None),
+        Step::ConfigInstall(_) => Ok(None),
+        Step::Service(step) => service::persist(step, places).map(|()| None),
+        Step::SecurityGroupAllow(_) => Ok(None),
     }
 }
 
@@ -107,7 +115,8 @@ pub fn undo(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resul
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).put_back(&before.rules),
         Step::ConfigInstall(step) => config_install::undo(step, before, id, places),
-        Step::Service(_) => Ok(()),
+        Step::Service(step) => service::undo(step, places),
+        Step::SecurityGroupAllow(_) => Ok(()),
     };
     both(undone, stopped)
 }

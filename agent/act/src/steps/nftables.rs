@@ -39,8 +39,21 @@ impl Chain<'_> {
         same().find(|handle| *handle == place.number).or_else(|| same().next())
     }
 
+    /// nft cannot compare and insert in one, so it is looked afterwards whether the rule stands before the one it was planned for:
+    /// a ruleset that was loaded in between may have another one of the same handle.
     pub(super) fn open(&self, rules: Rules<'_>) -> Result<(), String> {
-        self.insert(&self.list(rules)?, &[], rules)
+        self.insert(&self.list(rules)?, &[], rules)?;
+        if self.stands_right(&self.list(rules)?, &rules.mark()) {
+            return Ok(());
+        }
+        self.close(rules)?;
+        Err(format!("chain {} was loaded anew a moment ago", self.chain))
+    }
+
+    fn stands_right(&self, present: &[(u64, String)], mark: &str) -> bool {
+        let at = present.iter().position(|(_, rule)| is_marked(rule, mark));
+        let next = at.and_then(|at| present.get(at + 1)).map(|(_, rule)| rule);
+        at.is_some() && self.before.is_none_or(|place| next == Some(&normal(&place.rule)))
     }
 
     /// Deletes every rule marked with the plan's id. A chain that has gone took it along.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::places::Places;
 use crate::tools::{self, SYSTEMCTL};
 
+/// The `UnitFileState` of a unit that does not start at boot and could.
+const DISABLED: &str = "disabled";
+
 /// Whether a unit runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -18,7 +21,12 @@ pub enum Activity {
 }
 
 pub(super) fn observe(step: &Service, places: &Places) -> Result<(), Refusal> {
-    expect(&step.unit, &step.from, places)
+    expect(&step.unit, &step.from, places)?;
+    let at_boot = at_boot(&step.unit, places).map_err(Refusal::Impossible)?;
+    if step.enable && at_boot != DISABLED {
+        return Err(Refusal::Changed(format!("{} is {}, not {DISABLED}", step.unit, at_boot.escape_debug())));
+    }
+    Ok(())
 }
 
 /// Refuses where the unit is in another state.
@@ -39,6 +47,19 @@ pub(super) fn act(step: &Service, places: &Places) -> Result<(), String> {
 
 pub(super) fn restart(unit: &UnitName, places: &Places) -> Result<(), String> {
     job("restart", unit, places)
+}
+
+/// Has it start at boot, too, where the plan says so.
+pub(super) fn persist(step: &Service, places: &Places) -> Result<(), String> {
+    if step.enable { at_boot_be("enable", &step.unit, places) } else { Ok(()) }
+}
+
+/// A unit that was down is stopped elsewhere.
+pub(super) fn undo(step: &Service, places: &Places) -> Result<(), String> {
+    match at_boot(&step.unit, places)?.as_str() {
+        "enabled" if step.enable => at_boot_be("disable", &step.unit, places),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn start(unit: &UnitName, places: &Places) -> Result<(), String> {
@@ -68,17 +89,24 @@ fn job(verb: &str, unit: &UnitName, places: &Places) -> Result<(), String> {
     tools::run(places, SYSTEMCTL, &[verb, "--no-block", "--", unit.as_str()]).map(|_| ())
 }
 
+fn at_boot_be(verb: &str, unit: &UnitName, places: &Places) -> Result<(), String> {
+    tools::run(places, SYSTEMCTL, &[verb, "--", unit.as_str()]).map(|_| ())
+}
+
 fn state(unit: &UnitName, places: &Places) -> Result<String, String> {
-    show("ActiveState", unit, places)
+    property("ActiveState", unit, places)
 }
 
 /// systemd's id of the unit's run, the last one where it does not run; empty where it never did.
 pub(super) fn run(unit: &UnitName, places: &Places) -> Result<String, String> {
-    show("InvocationID", unit, places)
+    property("InvocationID", unit, places)
 }
 
-fn show(property: &str, unit: &UnitName, places: &Places) -> Result<String, String> {
-    let property = format!("--property={property}");
-    let arguments = ["show", &property, "--value", "--", unit.as_str()];
+fn at_boot(unit: &UnitName, places: &Places) -> Result<String, String> {
+    property("UnitFileState", unit, places)
+}
+
+fn property(name: &str, unit: &UnitName, places: &Places) -> Result<String, String> {
+    let arguments = ["show", "--property", name, "--value", "--", unit.as_str()];
     Ok(tools::run(places, SYSTEMCTL, &arguments)?.trim().to_owned())
 }

@@ -22,6 +22,7 @@ impl Host {
         let host = Self { places: Places::below(root.path().to_owned()), _root: root };
         host.write("/proc/sys/vm/max_map_count", "65530\n");
         host.write("/usr/bin/state", unit);
+        host.write("/usr/bin/at-boot", "disabled");
         let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/systemctl");
         symlink(stand_in, host.places.at("/usr/bin/systemctl")).unwrap();
         host
@@ -160,6 +161,7 @@ fn what_is_not_as_the_plan_says_refuses_it() {
         unit: "es.service".parse().unwrap(),
         verb: Verb::Start,
         from: "failed".parse().unwrap(),
+        enable: false,
     });
     assert!(matches!(host.observe(&start), Err(Refusal::Changed(_))), "it runs");
     fs::remove_file(host.places.at(CONF)).unwrap();
@@ -193,10 +195,27 @@ fn limits_are_tried_below_run_and_last_below_etc() {
 }
 
 #[test]
+fn a_disabled_unit_is_enabled_once_it_was_seen_to_run_and_disabled_again_where_it_was_not() {
+    let (host, unit) = (Host::new("inactive"), "es.service".parse().unwrap());
+    let step = Step::Service(Service { unit, verb: Verb::Start, from: "inactive".parse().unwrap(), enable: true });
+    let before = host.observe(&step).unwrap();
+    host.apply(&step, &before);
+    assert_eq!(host.jobs(), ["start --no-block -- es.service"]);
+    host.persist(&step, &before);
+    host.undo(&step, &before).unwrap();
+    let back = ["enable -- es.service", "stop --no-block -- es.service", "disable -- es.service"];
+    assert_eq!(host.jobs()[1..], back);
+    host.undo(&step, &before).unwrap();
+    assert_eq!(host.jobs()[1..], back, "nothing is left to undo");
+    host.write("/usr/bin/at-boot", "masked");
+    assert!(matches!(host.observe(&step), Err(Refusal::Changed(_))), "it was masked meanwhile");
+}
+
+#[test]
 fn a_restart_is_a_restart() {
     let host = Host::new("active");
     let unit = "es.service".parse().unwrap();
-    let step = Step::Service(Service { unit, verb: Verb::Restart, from: "active".parse().unwrap() });
+    let step = Step::Service(Service { unit, verb: Verb::Restart, from: "active".parse().unwrap(), enable: false });
     let before = host.observe(&step).unwrap();
     host.apply(&step, &before);
     host.undo(&step, &before).unwrap();

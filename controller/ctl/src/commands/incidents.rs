@@ -64,12 +64,7 @@ pub(crate) async fn get(session: &mut Session, id: IncidentId) -> Result<Inciden
 }
 
 /// Has the controller look, and end it.
-pub(crate) async fn end(
-    session: &mut Session,
-    id: IncidentId,
-    because: String,
-    anyway: bool,
-) -> Result<IncidentReport, Failure> {
+async fn end(session: &mut Session, id: IncidentId, because: String, anyway: bool) -> Result<IncidentReport, Failure> {
     let request = v1::CloseIncidentRequest { incident_id: id.to_string(), because, anyway };
     let reply = session.incidents.close(request).await;
     read(reply.map_err(|status| session.failure(&status))?.into_inner())

@@ -1,5 +1,7 @@
 //! `dialtone plans`, `plan`, `reject` and `revert`.
 
+use std::time::Duration;
+
 use common_plan::{PlanId, Record};
 use proto::v1;
 
@@ -85,9 +87,29 @@ pub(crate) async fn revert(
             return Err(Failure::controller(anyhow::anyhow!("the controller made no plan to take {id} back")));
         }
     };
+    offer(&new, output, progress)
+}
+
+/// Has a plan made that does the same for a limited time, and shows it.
+pub(crate) async fn limit(
+    session: &mut Session,
+    output: &Output,
+    progress: &Progress,
+    id: &PlanRef,
+    time: Duration,
+) -> Result<Exit, Failure> {
+    let id = &named(session, id).await?;
+    let for_s = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let reply = session.plans.limit(v1::LimitRequest { plan_id: id.to_string(), for_s }).await;
+    let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
+    offer(&Fetched::read(reply).map_err(untrue)?, output, progress)
+}
+
+/// Shows a plan that was just made, and how it is approved.
+fn offer(new: &Fetched, output: &Output, progress: &Progress) -> Result<Exit, Failure> {
     progress.clear();
-    output.print(&new, |terminal| {
-        let mut page = render::plan::page(&new, terminal, Detail::Usual);
+    output.print(new, |terminal| {
+        let mut page = render::plan::page(new, terminal, Detail::Usual);
         page.blank();
         page.whole(0, &format!("dialtone approve {}", new.id()), Style::Command);
         page.to_text()

@@ -69,9 +69,11 @@ pub(super) async fn look(session: Session, endpoint: String, events: Sender<Even
 
 /// Ends an incident.
 pub(super) async fn end(mut session: Session, id: IncidentId, because: String, events: Sender<Event>) {
-    let told = match incidents::end(&mut session, id, because, false).await {
+    let request = v1::CloseIncidentRequest { incident_id: id.to_string(), because, anyway: false };
+    let told = match session.incidents.close(request).await {
         Ok(_) => format!("incident {id} was ended"),
-        Err(failure) => format!("incident {id} was not ended: {}", said(&failure)),
+        // One line: what the controller says counts most.
+        Err(status) => format!("not ended: {}", status.message()),
     };
     tell(&events, Event::Told(told)).await;
 }

@@ -60,13 +60,17 @@ fn head(model: &Model, page: &mut Page) {
         Heard::Not(None, why) => (why.clone(), Style::Bad),
         Heard::Not(Some(at), why) => (format!("as of {}: {why}", ago(*at, model.terminal.now)), Style::Bad),
     };
-    let cells = vec![
+    let mut cells = vec![
         page.span("dialtone", Style::Strong),
         page.span(&model.controller, Style::Plain),
         page.span(&outages, if model.heard == Heard::Never { Style::Dim } else { alarm }),
         page.span(&waits, if waiting > 0 { Style::Warning } else { Style::Plain }),
         page.span(&state, style),
     ];
+    // That what is shown is old comes before what it is.
+    if matches!(model.heard, Heard::Not(..)) {
+        cells[2..].rotate_right(1);
+    }
     let widths: Vec<usize> = cells.iter().map(render::Span::width).collect();
     page.row(&widths, cells);
 }

@@ -46,7 +46,8 @@ pub(crate) fn list(incidents: &[Incident], all: bool, terminal: &Terminal) -> St
 /// One of them: its number, how it stands, what it is about, and why.
 pub(crate) fn row(page: &Page, incident: &Incident, terminal: &Terminal) -> [Span; 4] {
     let (state, style) = state(incident, terminal);
-    let why = format!("{} [{}]", incident.verdict.sentence, incident.verdict.cause);
+    // The cause first: what follows is cut where the terminal is narrow.
+    let why = format!("{}: {}", incident.verdict.cause, incident.verdict.sentence);
     [
         page.span(&incident.id.to_string(), Style::Strong),
         page.span(&state, style),
@@ -116,7 +117,7 @@ impl Sections<'_> {
             }
         };
         let judged = match incident.is_open() {
-            true => format!("; looked at {}", ago(incident.judged_at, self.terminal.now)),
+            true => format!("; diagnosed {}", ago(incident.judged_at, self.terminal.now)),
             false => String::new(),
         };
         let spans = [self.page.span(&words, style), self.page.span(&judged, Style::Dim)];

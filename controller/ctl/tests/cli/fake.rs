@@ -294,6 +294,12 @@ impl Plans for Fake {
         Ok(Response::new(v1::PlanReply { plan: back.encode().unwrap().as_slice().to_vec(), record_json }))
     }
 
+    async fn limit(&self, request: Request<v1::LimitRequest>) -> Result<Response<v1::PlanReply>, Status> {
+        let limited = plan(&format!("for {} s", request.get_ref().for_s));
+        let record_json = serde_json::to_vec(&record(&limited)).unwrap();
+        Ok(Response::new(v1::PlanReply { plan: limited.encode().unwrap().as_slice().to_vec(), record_json }))
+    }
+
     async fn read_audit(
         &self,
         request: Request<v1::ReadAuditRequest>,

@@ -299,6 +299,9 @@ async fn plans_are_listed_shown_rejected_and_taken_back() {
     let wrong = home.run(&["plan", "../x"]).await;
     assert!(wrong.code == 2 && wrong.err.contains("16 hex digits"), "{wrong:?}");
 
+    let limited = home.run(&["plan", &fake.id(), "--for", "2h"]).await;
+    assert!(limited.code == 0 && limited.out.contains("for 7200 s"), "{limited:?}");
+    assert!(limited.out.contains("dialtone approve ") && !limited.out.contains(&fake.id()), "{limited:?}");
     let back = home.run(&["revert", &fake.id()]).await;
     assert!(back.code == 0 && back.out.contains("dialtone approve "), "{back:?}");
     let no = home.run(&["reject", &fake.id(), "--because", "not now"]).await;

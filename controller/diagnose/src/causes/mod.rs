@@ -16,6 +16,7 @@ macro_rules! registry {
 registry! {
     name_unresolved,
     host_unreachable,
+    cloud_firewall,
     host_firewall,
     path_firewall,
     not_installed,

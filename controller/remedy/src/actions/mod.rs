@@ -49,6 +49,7 @@ registry! {
     jvm_heap,
     yml_edit,
     firewall_allow,
+    security_group_allow,
     service,
     client_url,
     name_lookup,

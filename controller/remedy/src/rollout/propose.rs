@@ -155,7 +155,7 @@ fn one(
     let cause = CAUSE.parse().map_err(|error| format!("{error}"))?;
     let goal = Goal { endpoint: member.endpoint.clone(), cause };
     let verb = if from.as_str() == "active" { Verb::Restart } else { Verb::Start };
-    let restart = Step::Service(Service { unit: unit.clone(), verb, from: from.clone() });
+    let restart = Step::Service(Service { unit: unit.clone(), verb, from: from.clone(), enable: false });
     let (step, title, undo) = match install(member, edits, &unit, &from)? {
         Some(install) => {
             let title = format!("Edit {} on {node} and restart {unit}", install.file);

@@ -2,6 +2,7 @@
 //! plan has no words for is left to people.
 
 mod firewall_allow;
+mod security_group_allow;
 mod service;
 mod sysctl_set;
 mod unit_limit;
@@ -18,6 +19,7 @@ pub fn of(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
         "unit-limit" => unit_limit::step(ask, remedy),
         "service" => service::step(ask, remedy),
         "firewall-allow" => firewall_allow::step(ask, remedy),
+        "security-group-allow" => security_group_allow::step(ask, remedy),
         _ => None,
     }
 }

@@ -6,11 +6,12 @@ use common_plan::{Service, Step, Verb};
 use super::{active_state, unit};
 use crate::ask::Ask;
 
-/// None where the remedy unmasks the unit, too: that is for people to decide.
+/// None where the remedy unmasks the unit: that is for people to decide.
 pub(super) fn step(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
     let (unit, from) = (unit(ask)?, active_state(ask)?);
     let (command, rest) = remedy.commands.split_first()?;
-    if !rest.iter().all(|line| line.starts_with('#')) {
+    let enable = *rest == [format!("sudo systemctl enable {unit}")];
+    if !enable && !rest.is_empty() {
         return None;
     }
     let verb = match (command.strip_prefix("sudo systemctl ")?.strip_suffix(unit.as_str())?, from.as_str()) {
@@ -18,5 +19,5 @@ pub(super) fn step(ask: &Ask<'_>, remedy: &Remedy) -> Option<Step> {
         ("restart ", "active") => Verb::Restart,
         _ => return None,
     };
-    Some(Step::Service(Service { unit, verb, from }))
+    Some(Step::Service(Service { unit, verb, from, enable }))
 }

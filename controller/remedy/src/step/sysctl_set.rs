@@ -27,7 +27,7 @@ pub(super) fn step(ask: &Ask<'_>) -> Option<Step> {
     let persist = persist(&files.known()?.value, key.name(), required)?;
     if from >= required && persist.is_none() {
         let (unit, from) = (to_start(ask)?, active_state(ask)?);
-        return Some(Step::Service(Service { unit, verb: Verb::Start, from }));
+        return Some(Step::Service(Service { unit, verb: Verb::Start, from, enable: false }));
     }
     // A value that is high enough by now is never lowered.
     let to = required.max(from);

@@ -178,6 +178,23 @@ fn what_was_opened_is_closed_again_by_its_plan_and_nothing_else() {
     assert!(inverse(&Plan { step: Step::FirewallAllow(made.clone()), ..back.clone() }, &narrow, AT).is_err());
 }
 
+#[test]
+fn an_opening_can_be_asked_for_a_limited_time_and_nothing_else_can() {
+    let plan = planned(Node::new().nft(dropping()), Symptom::Timeout);
+    let node = carrying(Node::new(), POLICY).build();
+    let (limited, _) = plan::limited(&plan, 7200, &node, &Terms::default(), AT).unwrap();
+    let Step::FirewallAllow(FirewallAllow { source, for_s, .. }) = &limited.step else { panic!("{limited:?}") };
+    assert_eq!((source.to_string().as_str(), *for_s), ("10.0.0.0/24", Some(7200)));
+    assert!(limited.risk.contains("Shut again by the node when the time is over"), "{}", limited.risk);
+    assert!(plan::limited(&plan, 1, &node, &Terms::default(), AT).is_err());
+    let start = planned(Node::new().stopped(STARTED), Symptom::Refused);
+    assert!(
+        plan::limited(&start, 7200, &node, &Terms::default(), AT)
+            .unwrap_err()
+            .contains("service is not done for a limited time")
+    );
+}
+
 /// An opening that a file keeps says so, and one that none keeps, too.
 #[test]
 fn an_approver_is_told_whether_an_opening_lasts() {

@@ -31,6 +31,8 @@ registry! {
     i2_in_time,
     i3_as_it_was,
     i4_signed,
+    i5_taken_over,
+    i12_contact,
     i13_undone,
 }
 

@@ -3,7 +3,8 @@
 
 use common_model::Network;
 use common_plan::{
-    ConfigInstall, FirewallAllow, FirewallRevoke, Opening, Place, Plan, Service, Step, SysctlSet, UnitLimit, Verb,
+    ConfigInstall, FirewallAllow, FirewallRevoke, Opening, Place, Plan, SecurityGroupAllow, Service, Step, SysctlSet,
+    UnitLimit, Verb,
 };
 use common_yml::Edit;
 
@@ -45,7 +46,16 @@ pub(crate) fn headline(plan: &Plan) -> String {
                 step.limits.iter().map(|(limit, value)| format!("{}={value}", limit.directive())).collect();
             format!("Set {} for {} on {node}{}", limits.join(", "), step.unit, starting(&plan.step))
         }
+        Step::SecurityGroupAllow(SecurityGroupAllow { source, port, group, takes_back: None, .. }) => {
+            format!("Let {source} reach port {port}/tcp on {node} through security group {group}")
+        }
+        Step::SecurityGroupAllow(SecurityGroupAllow { source, port, group, takes_back: Some(plan), .. }) => {
+            format!(
+                "Take back what plan {plan} did: security group {group} no longer lets {source} reach port {port}/tcp"
+            )
+        }
         Step::Service(step) => match step.verb {
+            Verb::Start if step.enable => format!("Start {} on {node}, and have it start at boot", step.unit),
             Verb::Start => format!("Start {} on {node}", step.unit),
             Verb::Restart => format!("Restart {} on {node}", step.unit),
         },
@@ -69,6 +79,7 @@ pub(crate) fn effect(step: &Step) -> Vec<Line> {
         Step::UnitLimit(step) => unit_limit(step),
         Step::Service(step) => service(step),
         Step::ConfigInstall(step) => config_install(step),
+        Step::SecurityGroupAllow(step) => security_group_allow(step),
     }
 }
 
@@ -100,7 +111,8 @@ fn firewall_allow(step: &FirewallAllow) -> Vec<Line> {
                 lines.push(Line::Remark(format!("before rule {number}, only if that is: {rule}")));
             }
             Opening::Firewalld { .. } => {
-                lines.push(Line::Remark("with --permanent, too, once it has proven itself".to_owned()));
+                let permanent = "with --permanent, too, once it has proven itself".to_owned();
+                lines.extend(step.for_s.is_none().then_some(Line::Remark(permanent)));
             }
             Opening::Ufw { before: Some(Place { number, rule }) } => {
                 lines.push(Line::Remark(format!("before rule {number}, only if ufw has it as: {rule}")));
@@ -109,7 +121,7 @@ fn firewall_allow(step: &FirewallAllow) -> Vec<Line> {
         }
         let file = opening.file(step.source).filter(|_| step.for_s.is_none());
         lines.extend(file.map(|file| Line::Remark(format!("in {}, too, once it has proven itself", file.path()))));
-        if opening.is_lost_at_boot() {
+        if opening.is_lost_at_boot() && step.for_s.is_none() {
             lines.push(Line::Remark("lost at the next boot or reload: no file keeps it".to_owned()));
         }
     }
@@ -219,13 +231,40 @@ fn unit_limit(step: &UnitLimit) -> Vec<Line> {
     lines
 }
 
+/// The controller calls the API itself; these are the same calls.
+fn security_group_allow(step: &SecurityGroupAllow) -> Vec<Line> {
+    let SecurityGroupAllow { region, group, interface, source, port, takes_back, .. } = step;
+    let cidr = format!("{}/{}", source.address(), source.prefix());
+    let verb = if takes_back.is_some() { "revoke" } else { "authorize" };
+    let mut lines = vec![Line::Command(if is_v4(source) {
+        format!(
+            "aws ec2 {verb}-security-group-ingress --region {region} --group-id {group} --protocol tcp --port {port} --cidr {cidr}"
+        )
+    } else {
+        format!(
+            "aws ec2 {verb}-security-group-ingress --region {region} --group-id {group} --ip-permissions \
+             IpProtocol=tcp,FromPort={port},ToPort={port},Ipv6Ranges=[{{CidrIpv6={cidr}}}]"
+        )
+    })];
+    lines.push(Line::Remark(match takes_back {
+        None => format!("only if {group} is in force at {interface} at that moment and has no such rule"),
+        Some(plan) => format!("only the rule whose description is \"{}\"", SecurityGroupAllow::note(plan)),
+    }));
+    lines
+}
+
 fn service(step: &Service) -> Vec<Line> {
     let verb = match step.verb {
         Verb::Start => "start",
         Verb::Restart => "restart",
     };
-    vec![
-        Line::Command(format!("systemctl {verb} {}", step.unit)),
-        Line::Remark(format!("only if it is {} at that moment", step.from)),
-    ]
+    let mut lines = vec![Line::Command(format!("systemctl {verb} {}", step.unit))];
+    if step.enable {
+        lines.push(Line::Remark(format!("only if it is {} and disabled at that moment", step.from)));
+        lines.push(Line::Command(format!("systemctl enable {}", step.unit)));
+        lines.push(Line::Remark("once it was seen to run".to_owned()));
+    } else {
+        lines.push(Line::Remark(format!("only if it is {} at that moment", step.from)));
+    }
+    lines
 }

@@ -204,7 +204,16 @@ impl Sections<'_> {
                 let within = span(i64::from(on_node.confirm_within_s));
                 format!("within {within} {met}; else the node undoes it by itself")
             }
-            None => met,
+            None => match &self.plan().step {
+                Step::SecurityGroupAllow(step) if step.takes_back.is_some() => {
+                    "the rule has to be gone; who it let in is then kept out again".to_owned()
+                }
+                Step::SecurityGroupAllow(step) => {
+                    let within = span(i64::from(step.confirm_within_s));
+                    format!("within {within} {met}; else the controller revokes it")
+                }
+                _ => met,
+            },
         };
         self.entry("CHECKED", &text, Style::Plain);
     }
@@ -253,7 +262,8 @@ impl Sections<'_> {
         }
         if self.record().stage == Stage::Approved && self.plan().on_node().is_some() {
             let waits = format!("  {} takes it once its agent is connected, unless it expires first", self.plan().node);
-            self.entry("", &waits, Style::Warning);
+            let waits = self.page.span(&waits, Style::Warning);
+            self.page.flow(2, &[waits]);
         }
         if let Some(link) = self.record().link.clone() {
             self.entry("", &format!("  {}", printable_line(&link)), Style::Strong);

@@ -148,12 +148,18 @@ fn limits_are_the_lines_of_a_file() {
 
 #[test]
 fn a_unit_is_started_from_the_state_it_was_seen_in() {
-    let step = Step::Service(Service {
-        unit: "es.service".parse().unwrap(),
-        verb: Verb::Restart,
-        from: "active".parse().unwrap(),
-    });
-    assert_eq!(does(step), "systemctl restart es.service\nonly if it is active at that moment\n");
+    let of = |verb, from: &str, enable| {
+        let (unit, from) = ("es.service".parse().unwrap(), from.parse().unwrap());
+        does(Step::Service(Service { unit, verb, from, enable }))
+    };
+    let restart = of(Verb::Restart, "active", false);
+    assert_eq!(restart, "systemctl restart es.service\nonly if it is active at that moment\n");
+    let start = of(Verb::Start, "inactive", true);
+    assert_eq!(
+        start,
+        "systemctl start es.service\nonly if it is inactive and disabled at that moment\nsystemctl enable es.service\nonce it \
+         was seen to run\n"
+    );
 }
 
 #[test]

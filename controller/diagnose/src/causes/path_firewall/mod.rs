@@ -2,12 +2,14 @@
 //!
 //! It is only ever likely: what is between cannot be read from here.
 
+use common_evidence::cloud as cloud_fate;
 use common_evidence::firewall::Fate;
 use common_model::{Certainty, Stage, Symptom};
 use serde_json::json;
 
 use crate::case::{Case, vantage};
 use crate::cite;
+use crate::cloud::{self, Seen};
 use crate::finding::{Blocks, Cause, Finding, Step, Support, missing};
 use crate::packet;
 
@@ -39,6 +41,13 @@ fn rule(case: &Case<'_>) -> Finding {
     if !matches!(packet::fate(case, probe), Some(Fate::Passes)) {
         return Finding::Unknown(Vec::new());
     }
+    // Whatever the cloud's filters do is told by their own cause.
+    let (lets, hint) = match cloud::seen(case, probe) {
+        Seen::Known(known) if known.fate != cloud_fate::Fate::Passes => return Finding::Unknown(Vec::new()),
+        Seen::Known(_) => ("its own rules and the cloud's let them in", ""),
+        Seen::Unknown(_) => ("its own rules let them in", ""),
+        Seen::NotAsked => ("its own rules let them in", "; in a cloud: its security groups and network ACLs"),
+    };
     let listening = listening(case);
     match probe.outcome {
         Symptom::Timeout if case.accept_queue_full() => return Finding::Unknown(Vec::new()),
@@ -49,7 +58,7 @@ fn rule(case: &Case<'_>) -> Finding {
     let source = probe.source.map(|source| source.to_string()).unwrap_or_default();
     let does = if probe.outcome == Symptom::Timeout { "drops" } else { "rejects" };
     let sentence = format!(
-        "Something between {source} and {} {does} connections to port {}: the node is up and its own rules let them in.",
+        "Something between {source} and {} {does} connections to port {}: the node is up and {lets}.",
         node.name, probe.port
     );
     let fact =
@@ -67,10 +76,7 @@ fn rule(case: &Case<'_>) -> Finding {
         change: None,
         missing: vec![missing(
             "whether the connection's first packet arrives at the node",
-            format!(
-                "on {}: sudo tcpdump -ni any 'tcp port {} and host {source}'; in a cloud: its security groups and network ACLs",
-                node.name, probe.port
-            ),
+            format!("on {}: sudo tcpdump -ni any 'tcp port {} and host {source}'{hint}", node.name, probe.port),
         )],
     })
 }

@@ -35,6 +35,7 @@ type Tell = fn(&Ask<'_>) -> Told;
 const TABLE: &[(&str, Tell)] = &[
     ("host-unreachable", reach::host),
     ("host-firewall", reach::host_firewall),
+    ("cloud-firewall", reach::cloud),
     ("path-firewall", reach::path),
     ("not-installed", reach::install),
     ("tmp-noexec", jvm::temporary_directory),

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use common_plan::Region;
+
 use super::{Told, place, yml};
 use crate::ask::{Ask, shown};
 use crate::shell;
@@ -39,16 +41,62 @@ pub(super) fn host_firewall(ask: &Ask<'_>) -> Told {
     }
 }
 
+/// A network ACL, which has no plan: its entries have numbers that people give out, and it is in front of whole subnets. Or a node
+/// without any group.
+pub(super) fn cloud(ask: &Ask<'_>) -> Told {
+    let acl = || {
+        let acl = ask.verdict.detail.get("acl")?;
+        let region: Region = ask.parsed("region")?;
+        let (source, destination) = (ask.parsed::<IpAddr>("source")?, ask.parsed::<IpAddr>("destination")?);
+        let port: u16 = ask.number("port")?;
+        let id = acl.get("id")?.as_str().filter(|id| shell::is_name(id))?;
+        let answers = acl.get("answers")?.as_bool()?;
+        // Before the entry that denies; 100 where only the last one does.
+        let number = acl.get("entry")?.as_u64().map_or(100, |entry| entry.saturating_sub(1).max(1));
+        let client = ask.client_network(source, destination);
+        let cidr = if source.is_ipv4() { "--cidr-block" } else { "--ipv6-cidr-block" };
+        let (way, ports) = match answers {
+            // Linux, and whatever else a client may be.
+            true => ("--egress", "From=1024,To=65535".to_owned()),
+            false => ("--ingress", format!("From={port},To={port}")),
+        };
+        let entry = format!("--region {region} --network-acl-id {id} {way} --rule-number {number}");
+        Some(Told {
+            title: format!("Let {client} through network ACL {id}{}", ask.on_node()),
+            commands: vec![format!(
+                "aws ec2 create-network-acl-entry {entry} --protocol tcp --port-range {ports} {cidr} {}/{} --rule-action allow",
+                client.address(),
+                client.prefix()
+            )],
+            risk: "An ACL is in front of every node of its subnets, and sees both ways. Take another number where this one is in use."
+                .to_owned(),
+            undo: format!("aws ec2 delete-network-acl-entry {entry}"),
+        })
+    };
+    acl().unwrap_or_else(|| Told {
+        title: format!("Let the client's address reach the port in the cloud's filters in front of {}", ask.node_name()),
+        commands: vec!["aws ec2 describe-security-groups".to_owned()],
+        risk: "Let in the clients' addresses only: whoever reaches an engine that asks for no password can read and delete all data."
+            .to_owned(),
+        ..Told::default()
+    })
+}
+
 pub(super) fn path(ask: &Ask<'_>) -> Told {
     let port = ask.picture.endpoint.port;
     let (source, destination) = (ask.parsed::<IpAddr>("source"), ask.parsed::<IpAddr>("destination"));
     let told = |address: Option<IpAddr>, or: &str| address.map_or_else(|| or.to_owned(), |address| address.to_string());
     let watch = source
         .map(|source| format!("sudo timeout 60 tcpdump -c 1 -ni any 'tcp dst port {port} and src host {source}'"));
+    // Where the cloud was asked, it is not the cloud.
+    let between = match ask.node.is_some_and(|node| node.aws().known().is_some()) {
+        true => "a router, or the client's own way out",
+        false => "a router, or in a cloud the security group and network ACL",
+    };
     let attempt = destination.map(|destination| format!("nc -vz -w 3 {destination} {port}"));
     Told {
         title: format!(
-            "Let {} reach {} port {port} in what is between: a router, or in a cloud the security group and network ACL",
+            "Let {} reach {} port {port} in what is between: {between}",
             told(source, "the client"),
             told(destination, ask.node_name())
         ),

@@ -33,14 +33,7 @@ pub(crate) fn opened(ask: &Ask<'_>) -> Option<Opened> {
     let interfaces = reading.known().map(|cited| &cited.value);
     let packet = packet(ask, interfaces)?;
     let Fate::Blocked(decision) = filters.fate(&packet) else { return None };
-    // Clients of one network come and go; a network the node itself is in is opened whole, a distant client alone.
-    let local = interfaces
-        .into_iter()
-        .flat_map(|interfaces| &interfaces.addresses)
-        .filter(|held| held.address == packet.destination);
-    let network =
-        local.map(|held| Network::new(held.address, held.prefix)).find(|network| network.contains(packet.source));
-    let client = network.unwrap_or_else(|| Network::host(packet.source));
+    let client = ask.client_network(packet.source, packet.destination);
     let opening = opening(&filters.firewalls, &decision, &packet, client);
     Some(Opened { client, packet, opening })
 }

@@ -26,10 +26,7 @@ fn start(ask: &Ask<'_>) -> Option<Remedy> {
     let state = ask.engine.as_ref()?.unit.known().map(|unit| unit.value.unit_file_state.clone()).unwrap_or_default();
     let command = match state.as_str() {
         "masked" => vec![format!("sudo systemctl unmask {unit}"), format!("sudo systemctl enable --now {unit}")],
-        "disabled" => vec![
-            format!("sudo systemctl start {unit}"),
-            format!("# to have it start at boot, too: sudo systemctl enable {unit}"),
-        ],
+        "disabled" => vec![format!("sudo systemctl start {unit}"), format!("sudo systemctl enable {unit}")],
         _ => vec![format!("sudo systemctl start {unit}")],
     };
     let risk = match state.as_str() {
@@ -40,9 +37,11 @@ fn start(ask: &Ask<'_>) -> Option<Remedy> {
     };
     let undo = match state.as_str() {
         "masked" => format!("sudo systemctl disable --now {unit} && sudo systemctl mask {unit}"),
+        "disabled" => format!("sudo systemctl disable --now {unit}"),
         _ => format!("sudo systemctl stop {unit}"),
     };
-    Some(remedy(format!("Start {unit}{}", ask.on_node()), command, risk, undo))
+    let lasting = if state == "disabled" { ", and have it start at boot" } else { "" };
+    Some(remedy(format!("Start {unit}{}{lasting}", ask.on_node()), command, risk, undo))
 }
 
 fn restart(ask: &Ask<'_>) -> Option<Remedy> {

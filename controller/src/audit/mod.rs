@@ -1,6 +1,11 @@
-//! The audit log, over the store: a chain that only grows. Blocking.
+//! The audit log, over the store: a chain that only grows. Blocking. [`export`] carries it elsewhere, [`refusals`] brings in who was
+//! turned away.
 //!
 //! Partition `audit`: `entry/N` holds the exact line of entry N.
+
+pub(crate) mod export;
+pub(crate) mod refusals;
+pub(crate) mod settings;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +14,7 @@ use common_model::text::printable_line;
 use common_plan::PlanId;
 use common_plan::audit::{AuditEntry, link};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
+use tokio::sync::watch;
 use tracing::error;
 
 const PARTITION: &str = "audit";
@@ -46,12 +52,18 @@ pub(crate) struct Audit {
     store: Arc<dyn Store>,
     // One writer at a time; the last entry is read again each time, so nothing here can be wrong about it.
     writing: Mutex<()>,
+    written: watch::Sender<u64>,
 }
 
 impl Audit {
     /// Over this store.
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, writing: Mutex::default() }
+        Self { store, writing: Mutex::default(), written: watch::Sender::new(0) }
+    }
+
+    /// Changes with every entry.
+    pub(crate) fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
     }
 
     /// Appends an entry; durable once this returns.
@@ -70,7 +82,9 @@ impl Audit {
             previous: link(line.as_deref()),
         };
         let batch = Batch::default().expect(key(seq), None).put(key(seq), serde_json::to_vec(&entry)?);
-        Ok(self.store.commit(PARTITION, &batch)?)
+        self.store.commit(PARTITION, &batch)?;
+        self.written.send_replace(seq);
+        Ok(())
     }
 
     /// Appends an entry about something that has happened already or that must not depend on it; a failure is logged.

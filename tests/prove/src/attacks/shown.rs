@@ -1,0 +1,90 @@
+//! One plan shown to an operator, and another one to be signed: against the real `dialtone approve`.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use common_plan::{ApprovalKey, Plan, Record, Stage};
+use common_tls::{Identity, Role};
+use tempfile::TempDir;
+
+use super::{Attack, VALUES};
+use crate::authority::{ADDRESS, Authority};
+use crate::programs;
+use crate::scripted::Answer;
+
+/// Where an operator works.
+pub(crate) struct Laptop {
+    home: TempDir,
+}
+
+impl Laptop {
+    /// Logged in, with a key of their own.
+    pub(crate) fn of_an_approver(authority: &Authority) -> Self {
+        let laptop = Self { home: TempDir::new().unwrap() };
+        let config = laptop.home.path().join(".config/dialtone");
+        let alice = Identity::Operator { name: "alice".parse().unwrap(), role: Role::Approver };
+        authority.issue(&alice).save(&config.join("127.0.0.1_credentials")).unwrap();
+        fs::write(config.join("config.yaml"), format!("controller: {ADDRESS}\n")).unwrap();
+        let made = laptop.dialtone(&["key"]);
+        assert!(made.status.success(), "{made:?}");
+        laptop
+    }
+
+    /// The key that `dialtone key` made.
+    pub(crate) fn key(&self) -> ApprovalKey {
+        ApprovalKey::from_pkcs8(&fs::read(self.home.path().join(".config/dialtone/approval.key")).unwrap()).unwrap()
+    }
+
+    fn dialtone(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(programs::dialtone());
+        command.args(arguments).env_clear().env("HOME", self.home.path()).env("LANG", "C.UTF-8").stdin(Stdio::null());
+        command.output().unwrap()
+    }
+}
+
+pub(super) const SWAPPED: Attack = Attack {
+    name: "one plan shown and another one's bytes to be signed",
+    answer: Answer::Keep,
+    run: |world, node, _| {
+        // One controller and one screen: a node at a time.
+        static SCREEN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _screen = SCREEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let scripted = world.scripted();
+        let (harmless, other) = (node.plan("harmless"), node.plan("not what was asked for"));
+        let (asked, swapped) = (harmless.encode().unwrap(), other.encode().unwrap());
+        let id = asked.id().to_string();
+        let before = scripted.signed();
+        // The record of the one, of the other, and of the other under the name of the one, with the bytes of the other.
+        for record in [record(&harmless), record(&other), Record { id: asked.id(), ..record(&other) }] {
+            scripted.show(swapped.clone(), record);
+            let output = world.laptop.dialtone(&["approve", &id, "--yes"]);
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && told.contains("nothing was signed"), "{told}");
+        }
+        assert_eq!(scripted.signed(), before, "something was signed");
+        // Of the right bytes, what is shown is what they say, not what the controller says of them.
+        scripted.show(asked, Record { title: "Nothing much".to_owned(), ..record(&harmless) });
+        let output = world.laptop.dialtone(&["plan", &id]);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(&VALUES[2].to_string()) && !told.contains("Nothing much"), "{told}");
+    },
+};
+
+fn record(plan: &Plan) -> Record {
+    Record {
+        id: plan.encode().unwrap().id(),
+        node: plan.node.clone(),
+        action: plan.step.action(),
+        title: "Raise it".to_owned(),
+        goal: plan.goal.clone(),
+        made_at: plan.made_at,
+        expires_at: plan.expires_at,
+        needed: 1,
+        approvals: Vec::new(),
+        stage: Stage::Proposed,
+        history: Vec::new(),
+        link: None,
+        rollout: None,
+        reverted_by: None,
+    }
+}

@@ -1,0 +1,104 @@
+//! The state of a real controller: made by `dialtone-controller init`, and all that whoever takes it over finds there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use agent_act::clock::now;
+use common_plan::{Approval, PlanBytes};
+use common_tls::ca::Ca;
+use common_tls::keys::NewKey;
+use common_tls::{Credentials, Identity};
+use controller_store::{Batch, SledStore, Store};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::programs;
+
+/// Where it listens, in the namespace of the thread that starts it.
+pub(crate) const ADDRESS: &str = "127.0.0.1:7443";
+const VALIDITY: Duration = Duration::from_secs(3600);
+
+/// CA, configuration and database of a controller.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    directory: TempDir,
+}
+
+impl Authority {
+    /// `dialtone-controller init`.
+    pub(crate) fn init() -> Self {
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
+        let authority = Self { directory };
+        fs::write(
+            authority.config(),
+            format!("listen: {ADDRESS}\nstate_dir: {}\nnames: [127.0.0.1]\n", authority.state().display()),
+        )
+        .unwrap();
+        assert!(authority.command().arg("init").output().unwrap().status.success(), "dialtone-controller init");
+        authority
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("controller.yaml")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(programs::controller());
+        command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the real controller.
+    pub(crate) fn run(&self) -> Child {
+        let log = fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
+        self.command().arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// What the real controller tells the journal.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.directory.path().join("controller.log")
+    }
+
+    /// A certificate that its CA's key has signed.
+    pub(crate) fn issue(&self, identity: &Identity) -> Credentials {
+        let (ca, key) = (self.ca(), NewKey::generate().unwrap());
+        let issued = ca.issue_client(key.csr_der(), identity, VALIDITY, now()).unwrap();
+        key.with_certificate(&issued.chain_pem, ca.certificate_pem()).unwrap()
+    }
+
+    /// A certificate to serve under.
+    pub(crate) fn own(&self) -> Credentials {
+        let (ca, key) = (self.ca(), NewKey::generate().unwrap());
+        let issued = ca.issue_controller(key.csr_der(), &["127.0.0.1".to_owned()], VALIDITY, now()).unwrap();
+        key.with_certificate(&issued.chain_pem, ca.certificate_pem()).unwrap()
+    }
+
+    fn ca(&self) -> Ca {
+        Ca::load(&self.state().join("ca")).unwrap()
+    }
+
+    /// Writes into its database that a plan is approved, with these approvals. It must not run meanwhile.
+    pub(crate) fn keep_approved(&self, bytes: &PlanBytes, approvals: &[Approval]) {
+        let (id, plan) = (bytes.id(), bytes.decode().unwrap());
+        let approvals: Vec<_> = approvals
+            .iter()
+            .map(|approval| json!({"operator": "alice", "at": plan.made_at, "approval": approval}))
+            .collect();
+        let record = json!({
+            "id": id, "node": plan.node, "action": plan.step.action(), "title": "Raise it", "goal": plan.goal,
+            "made_at": plan.made_at, "expires_at": plan.expires_at, "needed": 1, "stage": "approved", "history": [],
+            "reverted_by": null, "approvals": approvals,
+        });
+        let kept = json!({"bytes": bytes, "life": {"record": record, "proven": null}});
+        let batch = Batch::default().put(format!("plan/{id}"), kept.to_string()).put(format!("open/{id}"), Vec::new());
+        let (store, _) = SledStore::open(&self.state().join("store")).unwrap();
+        store.commit("plans", &batch).unwrap();
+    }
+}
