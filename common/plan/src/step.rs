@@ -7,6 +7,7 @@ use std::fmt;
 use common_model::Network;
 use serde::{Deserialize, Serialize};
 
+use crate::config_install::ConfigInstall;
 use crate::names::{Digest, GroupId, InterfaceId, Label, Region, UnitName};
 use crate::plan::PlanId;
 
@@ -24,6 +25,8 @@ pub enum Step {
     UnitLimit(UnitLimit),
     /// Starts or restarts a unit.
     Service(Service),
+    /// Puts approved edits into an engine's file and restarts the engine.
+    ConfigInstall(ConfigInstall),
     /// Lets a network through a security group of the cloud.
     SecurityGroupAllow(SecurityGroupAllow),
 }
@@ -42,6 +45,8 @@ pub enum Action {
     UnitLimit,
     /// [`Step::Service`]
     Service,
+    /// [`Step::ConfigInstall`]
+    ConfigInstall,
     /// [`Step::SecurityGroupAllow`]
     SecurityGroupAllow,
 }
@@ -55,6 +60,7 @@ impl Step {
             Step::FirewallRevoke(_) => Action::FirewallRevoke,
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
+            Step::ConfigInstall(_) => Action::ConfigInstall,
             Step::SecurityGroupAllow(_) => Action::SecurityGroupAllow,
         }
     }
@@ -73,6 +79,7 @@ impl Step {
             Step::SysctlSet(step) => step.start.as_ref(),
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
+            Step::ConfigInstall(step) => Some(&step.unit),
             Step::FirewallAllow(_) | Step::FirewallRevoke(_) | Step::SecurityGroupAllow(_) => None,
         }
     }
@@ -81,7 +88,13 @@ impl Step {
     pub fn restarts(&self) -> Option<&UnitName> {
         match self {
             Step::Service(Service { unit, verb: Verb::Restart, .. }) => Some(unit),
-            _ => None,
+            Step::ConfigInstall(step) => Some(&step.unit),
+            Step::Service(_)
+            | Step::SysctlSet(_)
+            | Step::UnitLimit(_)
+            | Step::FirewallAllow(_)
+            | Step::FirewallRevoke(_)
+            | Step::SecurityGroupAllow(_) => None,
         }
     }
 }
@@ -103,7 +116,8 @@ impl Action {
             | Action::FirewallAllow
             | Action::FirewallRevoke
             | Action::UnitLimit
-            | Action::Service => Carrier::Node,
+            | Action::Service
+            | Action::ConfigInstall => Carrier::Node,
             Action::SecurityGroupAllow => Carrier::Controller,
         }
     }
@@ -117,6 +131,7 @@ impl fmt::Display for Action {
             Action::FirewallRevoke => "firewall-revoke",
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
+            Action::ConfigInstall => "config-install",
             Action::SecurityGroupAllow => "security-group-allow",
         })
     }
