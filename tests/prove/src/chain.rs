@@ -8,7 +8,6 @@ use std::process::Child;
 use std::time::Duration;
 
 use common_model::NodeName;
-use common_plan::State;
 use rustix::process::Pid;
 use tests_node::{Actuator, is_stopped, resume, until};
 
