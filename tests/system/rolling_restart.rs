@@ -47,9 +47,11 @@ impl Cluster {
         let approver = serde_json::to_string(&key["approver"])?;
         for host in &hosts {
             ENGINE.install(host)?;
+            // How full the machine's disk is shall not matter.
             let yml = format!(
                 "cluster.name: {CLUSTER}\nnode.name: {}\nnetwork.host: 0.0.0.0\ndiscovery.seed_hosts: [{}]\n\
-                 cluster.initial_master_nodes: [{}]\npath.data: /var/lib/elasticsearch\npath.logs: /var/log/elasticsearch\n",
+                 cluster.initial_master_nodes: [{}]\npath.data: /var/lib/elasticsearch\npath.logs: /var/log/elasticsearch\n\
+                 cluster.routing.allocation.disk.threshold_enabled: false\n",
                 host.name(),
                 seeds.join(", "),
                 NAMES.join(", ")
@@ -61,7 +63,7 @@ impl Cluster {
             ENGINE.wait_http(host, 9200, Scheme::Http)?;
             fleet().join(host)?;
             let allow = "{service: {units: [elasticsearch.service]}}";
-            host.write(POLICY, &format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n"))?;
+            host.write(POLICY, format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n"))?;
         }
         let cluster = Self { hosts, _map_count: map_count };
         cluster.wait_green();
@@ -95,7 +97,8 @@ impl Cluster {
     }
 
     fn wait_green(&self) {
-        until("a green cluster of three", LIMIT, || Ok(self.is_green().then_some(()))).unwrap();
+        let green = until("a green cluster of three", LIMIT, || Ok(self.is_green().then_some(())));
+        green.unwrap_or_else(|error| panic!("{error:#}: {:?}", self.get("/_cluster/health")));
     }
 
     fn master(&self) -> String {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+/// The most bytes of the names, and of one value, of extended attributes, as the kernel has it (`XATTR_LIST_MAX`).
+const MAX_ATTRIBUTES: usize = 65_536;
 /// The most that is read of any file.
 const MAX: u64 = 1 << 20;
 
@@ -144,6 +146,7 @@ fn draft(path: &Path, content: &[u8], mode: u32) -> io::Result<PathBuf> {
         Ok(old) => {
             fchown(&file, Some(old.uid()), Some(old.gid()))?;
             file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+            copy_attributes(path, &file)?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => file.set_permissions(Permissions::from_mode(mode))?,
         Err(error) => return Err(error),
@@ -155,6 +158,23 @@ fn draft(path: &Path, content: &[u8], mode: u32) -> io::Result<PathBuf> {
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let (folder, name) = split(path)?;
     Ok(folder.join(format!(".{name}.dialtone")))
+}
+
+/// Gives a file the extended attributes of the one at `path`: its SELinux label and its access list. A file system that has none is
+/// fine.
+fn copy_attributes(path: &Path, to: &File) -> io::Result<()> {
+    let from = open(path)?;
+    let mut names = Vec::with_capacity(MAX_ATTRIBUTES);
+    match rustix::fs::flistxattr(&from, rustix::buffer::spare_capacity(&mut names)) {
+        Err(Errno::NOTSUP) => return Ok(()),
+        listed => listed?,
+    };
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = Vec::with_capacity(MAX_ATTRIBUTES);
+        rustix::fs::fgetxattr(&from, name, rustix::buffer::spare_capacity(&mut value))?;
+        rustix::fs::fsetxattr(to, name, &value, rustix::fs::XattrFlags::empty())?;
+    }
+    Ok(())
 }
 
 /// Takes a file away, if it is there.
@@ -215,6 +235,23 @@ mod tests {
         let link = folder.path().join("link.yaml");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(read_trusted(&link).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_extended_attributes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("elasticsearch.yml");
+        write(&path, b"a", 0o660).unwrap();
+        let set = rustix::fs::setxattr(&path, "user.label", b"engine", rustix::fs::XattrFlags::empty());
+        // Not every file system that tests run on has them.
+        if set == Err(Errno::NOTSUP) {
+            return;
+        }
+        set.unwrap();
+        write(&path, b"b", 0o644).unwrap();
+        let mut value = Vec::with_capacity(64);
+        rustix::fs::getxattr(&path, "user.label", rustix::buffer::spare_capacity(&mut value)).unwrap();
+        assert_eq!(value, b"engine");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::step::{Step, Sysctl, SysctlSet};
-use crate::{ApprovalKey, CarriedOutBy, Goal, OnNode, SCHEMA, Why};
+use crate::{ApprovalKey, CarriedOutBy, ConfigInstall, Digest, Goal, OnNode, SCHEMA, Why};
 
 /// Keys made once; a PKCS#8 document of Ed25519 is the 32 bytes of the seed after a fixed head (RFC 8410).
 fn key(seed: u8) -> ApprovalKey {
@@ -251,4 +251,33 @@ proptest! {
         let approval = key(1).approve(&bytes).unwrap();
         prop_assert!(authorize(&bytes, &[approval], &World::new().node()).is_err());
     }
+}
+
+#[test]
+fn only_files_keys_and_units_that_are_listed_are_edited_and_some_keys_never() {
+    let install = |key: &str, file: &str, unit: &str| {
+        let edit = format!(r#"{{"edit":"set","key":"{key}","from":null,"to":"x"}}"#);
+        Step::ConfigInstall(ConfigInstall {
+            file: file.parse().unwrap(),
+            edits: vec![serde_json::from_str(&edit).unwrap()],
+            from: Digest::of(b"old"),
+            to: Digest::of(b"new"),
+            unit: unit.parse().unwrap(),
+            state: "active".parse().unwrap(),
+        })
+    };
+    let (yml, other) = ("/etc/elasticsearch/elasticsearch.yml", "/etc/opensearch/opensearch.yml");
+    let mut world = World::new();
+    let ask = |world: &World, step: Step| code(ask(world, &Plan { step, ..world.plan() }, &[1], |_| {}));
+    assert_eq!(ask(&world, install("http.host", yml, "elasticsearch.service")), "policy");
+    let allowed =
+        "{files: [/etc/elasticsearch/elasticsearch.yml], keys: [http.host, path.data], units: [elasticsearch.service]}";
+    world.policy.allow.config_install = serde_yaml::from_str(allowed).unwrap();
+    assert_eq!(ask(&world, install("http.host", yml, "elasticsearch.service")), "authorized");
+    assert_eq!(ask(&world, install("network.host", yml, "elasticsearch.service")), "policy");
+    assert_eq!(ask(&world, install("http.host", other, "elasticsearch.service")), "policy");
+    assert_eq!(ask(&world, install("http.host", yml, "ssh.service")), "policy");
+    // No plan at all, whatever the policy says.
+    let never = Plan { step: install("path.data", yml, "elasticsearch.service"), ..world.plan() };
+    assert!(never.encode().is_err());
 }

@@ -7,6 +7,7 @@
 mod approval;
 pub mod audit;
 mod authorize;
+pub mod config_install;
 mod names;
 mod plan;
 mod policy;
@@ -19,7 +20,10 @@ pub mod wire;
 
 pub use approval::{Approval, ApprovalKey, InvalidKey, PublicKey};
 pub use authorize::{Authorized, Node, Refusal, authorize};
-pub use names::{Branch, Digest, GroupId, InterfaceId, InvalidName, Label, Region, RepoPath, SessionId, UnitName};
+pub use config_install::ConfigInstall;
+pub use names::{
+    Branch, ConfigFile, Digest, GroupId, InterfaceId, InvalidName, Label, Region, RepoPath, SessionId, UnitName,
+};
 pub use plan::{CarriedOutBy, Goal, InvalidPlan, MAX_PLAN_BYTES, OnNode, Plan, PlanBytes, PlanId, SCHEMA, Why};
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};

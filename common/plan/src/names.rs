@@ -116,6 +116,23 @@ name!(
 );
 
 name!(
+    /// The file an engine reads its settings from: `elasticsearch.yml` or `opensearch.yml` in a directory below `/etc` of plain names.
+    ConfigFile,
+    "settings file of an engine below /etc",
+    |text| {
+        let plain = |part: &str| {
+            (1..=64).contains(&part.len())
+                && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'))
+        };
+        let folder = text.strip_prefix("/etc/").and_then(|rest| {
+            rest.strip_suffix("/elasticsearch.yml").or_else(|| rest.strip_suffix("/opensearch.yml"))
+        });
+        folder.is_some_and(|folder| folder.split('/').count() <= 3 && folder.split('/').all(plain))
+    }
+);
+
+name!(
     /// A security group of AWS, `sg-` and hex digits.
     GroupId,
     "id of a security group",
@@ -202,6 +219,28 @@ mod tests {
             assert!(bad.parse::<Branch>().is_err(), "{bad:?}");
         }
         assert!("a.lock".parse::<Branch>().is_err() && "release/7.x".parse::<Branch>().is_ok());
+    }
+
+    #[test]
+    fn an_engines_file_is_one_of_two_names_below_etc() {
+        for good in [
+            "/etc/elasticsearch/elasticsearch.yml",
+            "/etc/opensearch/opensearch.yml",
+            "/etc/es/data-1/elasticsearch.yml",
+        ] {
+            assert!(good.parse::<ConfigFile>().is_ok(), "{good}");
+        }
+        for bad in [
+            "/etc/elasticsearch.yml",
+            "/etc/elasticsearch/../shadow/elasticsearch.yml",
+            "/etc//elasticsearch.yml",
+            "/etc/elasticsearch/jvm.options",
+            "/etc/dialtone/.x/elasticsearch.yml",
+            "/var/elasticsearch/elasticsearch.yml",
+            "/etc/a b/elasticsearch.yml",
+        ] {
+            assert!(bad.parse::<ConfigFile>().is_err(), "{bad}");
+        }
     }
 
     #[test]

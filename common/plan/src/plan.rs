@@ -247,6 +247,7 @@ impl Plan {
         match &self.step {
             Step::FirewallAllow(step) => check_openings(step)?,
             Step::FirewallRevoke(step) => check_openings(&step.made)?,
+            Step::ConfigInstall(step) => step.check()?,
             Step::SecurityGroupAllow(step) => {
                 // Nobody's clients are a larger part of all addresses than this.
                 let widest = if step.source.address().is_ipv4() { 8 } else { 32 };

@@ -5,10 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use common_model::Network;
+use common_yml::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::PublicKey;
-use crate::names::UnitName;
+use crate::names::{ConfigFile, UnitName};
 use crate::step::{Action, FirewallAllow, Limit, LimitValue, Step, Sysctl};
 
 /// The file. A setting that is not known is an error, and with an error nothing is allowed.
@@ -71,6 +72,8 @@ pub struct Allowed {
     pub unit_limit: Option<AllowedLimits>,
     /// `service`
     pub service: Option<AllowedServices>,
+    /// `config-install`
+    pub config_install: Option<AllowedInstalls>,
 }
 
 fn one() -> u8 {
@@ -122,6 +125,21 @@ pub struct AllowedServices {
     #[serde(default = "one")]
     pub approvals: u8,
     /// Which.
+    pub units: Vec<UnitName>,
+}
+
+/// Edits of the engines' files. Restarting the engine is a part of it and needs no right of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedInstalls {
+    /// Persons who have to approve.
+    #[serde(default = "one")]
+    pub approvals: u8,
+    /// Which.
+    pub files: Vec<ConfigFile>,
+    /// The settings that may be edited.
+    pub keys: Vec<Key>,
+    /// The units that may be restarted for it.
     pub units: Vec<UnitName>,
 }
 
@@ -216,6 +234,7 @@ impl Policy {
             policy.allow.firewall_allow.as_ref().map(|allowed| allowed.approvals),
             policy.allow.unit_limit.as_ref().map(|allowed| allowed.approvals),
             policy.allow.service.as_ref().map(|allowed| allowed.approvals),
+            policy.allow.config_install.as_ref().map(|allowed| allowed.approvals),
         ];
         if approvals.contains(&Some(0)) {
             return Err(InvalidPolicy("approvals: 0 would let anybody act; give 1 or more".to_owned()));
@@ -254,6 +273,17 @@ impl Policy {
                 allowed.approvals
             }
             Step::Service(_) => 1,
+            Step::ConfigInstall(install) => {
+                let allowed = self.allow.config_install.as_ref().ok_or_else(|| absent(Action::ConfigInstall))?;
+                if !allowed.files.contains(&install.file) {
+                    return Err(format!("{} is not among its files", install.file));
+                }
+                if let Some(key) = install.keys().find(|key| !allowed.keys.contains(key)) {
+                    return Err(format!("{key} is not among its keys"));
+                }
+                one_of(&allowed.units, &install.unit)?;
+                return Ok(allowed.approvals);
+            }
             Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => return Err("no node carries it out".to_owned()),
         };
         // Starting is its own right, also as a part of something else.

@@ -8,6 +8,7 @@ use common_model::Network;
 use common_yml::Edit;
 use serde::{Deserialize, Serialize};
 
+use crate::config_install::ConfigInstall;
 use crate::names::{Branch, Digest, GroupId, InterfaceId, Label, Region, RepoPath, UnitName};
 use crate::plan::PlanId;
 
@@ -27,6 +28,8 @@ pub enum Step {
     Service(Service),
     /// Asks for an edit of the engine's yml in the repository it comes from.
     ConfigEdit(ConfigEdit),
+    /// Puts approved edits into an engine's file and restarts the engine.
+    ConfigInstall(ConfigInstall),
     /// Lets a network through a security group of the cloud.
     SecurityGroupAllow(SecurityGroupAllow),
 }
@@ -47,6 +50,8 @@ pub enum Action {
     Service,
     /// [`Step::ConfigEdit`]
     ConfigEdit,
+    /// [`Step::ConfigInstall`]
+    ConfigInstall,
     /// [`Step::SecurityGroupAllow`]
     SecurityGroupAllow,
 }
@@ -61,6 +66,7 @@ impl Step {
             Step::UnitLimit(_) => Action::UnitLimit,
             Step::Service(_) => Action::Service,
             Step::ConfigEdit(_) => Action::ConfigEdit,
+            Step::ConfigInstall(_) => Action::ConfigInstall,
             Step::SecurityGroupAllow(_) => Action::SecurityGroupAllow,
         }
     }
@@ -79,6 +85,7 @@ impl Step {
             Step::SysctlSet(step) => step.start.as_ref(),
             Step::UnitLimit(step) => step.start.as_ref(),
             Step::Service(step) => Some(&step.unit),
+            Step::ConfigInstall(step) => Some(&step.unit),
             Step::FirewallAllow(_) | Step::FirewallRevoke(_) | Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => {
                 None
             }
@@ -89,7 +96,14 @@ impl Step {
     pub fn restarts(&self) -> Option<&UnitName> {
         match self {
             Step::Service(Service { unit, verb: Verb::Restart, .. }) => Some(unit),
-            _ => None,
+            Step::ConfigInstall(step) => Some(&step.unit),
+            Step::Service(_)
+            | Step::SysctlSet(_)
+            | Step::UnitLimit(_)
+            | Step::FirewallAllow(_)
+            | Step::FirewallRevoke(_)
+            | Step::ConfigEdit(_)
+            | Step::SecurityGroupAllow(_) => None,
         }
     }
 }
@@ -111,7 +125,8 @@ impl Action {
             | Action::FirewallAllow
             | Action::FirewallRevoke
             | Action::UnitLimit
-            | Action::Service => Carrier::Node,
+            | Action::Service
+            | Action::ConfigInstall => Carrier::Node,
             Action::ConfigEdit | Action::SecurityGroupAllow => Carrier::Controller,
         }
     }
@@ -126,6 +141,7 @@ impl fmt::Display for Action {
             Action::UnitLimit => "unit-limit",
             Action::Service => "service",
             Action::ConfigEdit => "config-edit",
+            Action::ConfigInstall => "config-install",
             Action::SecurityGroupAllow => "security-group-allow",
         })
     }

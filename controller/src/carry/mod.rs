@@ -71,7 +71,8 @@ async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
         | Step::UnitLimit(_)
-        | Step::Service(_) => not_ours(),
+        | Step::Service(_)
+        | Step::ConfigInstall(_) => not_ours(),
     }
 }
 
@@ -84,7 +85,8 @@ async fn follow(core: &Arc<Core>, work: &Work) -> Outcome {
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
         | Step::UnitLimit(_)
-        | Step::Service(_) => not_ours(),
+        | Step::Service(_)
+        | Step::ConfigInstall(_) => not_ours(),
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) async fn propose(core: &Arc<Core>, text: String, why: String, who: St
             members.collect(),
             asked,
             remarks,
-            &why,
+            (&why, &[]),
             &core.config.plans,
             now(),
         );

@@ -60,14 +60,9 @@ pub(crate) async fn keep(core: Arc<Core>) {
                 Ok((endpoint, seen)) => schedule.done(&endpoint, seen, now(), clock()),
                 Err(panic) => error!(%panic, "a look at an endpoint failed"),
             },
-            Ok(()) = plans.changed() => {
-                let told = blocking({ let core = Arc::clone(&core); move || tell_of_plans(&core) }).await;
-                if let (Err(status), false) = (&told, failing) {
-                    error!(reason = status.message(), "incidents are not carried on");
-                }
-                failing = told.is_err();
-            }
-            Ok(()) = incidents.changed() => {}
+            Ok(()) = plans.changed() => failing = fails_to_tell_of_plans(&core, failing).await,
+            // A plan may have been there before its incident was.
+            Ok(()) = incidents.changed() => failing = fails_to_tell_of_plans(&core, failing).await,
             () = tokio::time::sleep(TICK) => {}
             () = core.stopping.cancelled() => return,
         }
@@ -121,6 +116,16 @@ async fn judge(
         blocking(move || core.incidents.seen(&diagnosis, expected, ITSELF, answered, now())).await?;
     }
     Ok(true)
+}
+
+/// Has incidents take in how their plans stand, and gives whether that fails; says so the first time.
+async fn fails_to_tell_of_plans(core: &Arc<Core>, failing: bool) -> bool {
+    let core = Arc::clone(core);
+    let told = blocking(move || tell_of_plans(&core)).await;
+    if let (Err(status), false) = (&told, failing) {
+        error!(reason = status.message(), "incidents are not carried on");
+    }
+    told.is_err()
 }
 
 /// Takes into each incident how the plans stand that were made for it.

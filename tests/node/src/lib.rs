@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common_model::Timestamp;
 use common_plan::wire::{Reply, Request};
@@ -54,6 +54,11 @@ impl Kernel {
     }
 }
 
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp(i64::try_from(since.as_millis()).unwrap())
+}
+
 /// A key of an operator.
 pub fn new_key() -> ApprovalKey {
     let document = ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
@@ -86,7 +91,7 @@ impl Host {
         host.write(
             "etc/dialtone/policy.yaml",
             &format!(
-                "epoch: 7\n{policy}approvers:\n- {{name: alice, key: '{}'}}\nallow:\n  sysctl-set:\n    keys: {{{}: {}..{}}}\n  \
+                "epoch: 7\nplans_valid_s: 1000000\n{policy}approvers:\n- {{name: alice, key: '{}'}}\nallow:\n  sysctl-set:\n    keys: {{{}: {}..{}}}\n  \
                  firewall-allow: {{ports: [9200], sources: [10.0.0.0/8]}}\n",
                 host.key.public().unwrap(),
                 kernel.key(),
@@ -193,8 +198,8 @@ impl Host {
                 confirm_within_s,
             }),
             node: self.name.parse().unwrap(),
-            made_at: Timestamp(0),
-            expires_at: Timestamp(9_000_000_000_000),
+            made_at: now(),
+            expires_at: now().plus_millis(3_600_000),
             step,
             why: Why { sentence: "too low".to_owned(), evidence: Vec::new() },
             goal: Goal { endpoint: "http://es-1:9200".to_owned(), cause: "bootstrap-check".parse().unwrap() },

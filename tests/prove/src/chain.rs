@@ -8,7 +8,6 @@ use std::process::Child;
 use std::time::Duration;
 
 use common_model::NodeName;
-use common_plan::State;
 use rustix::process::Pid;
 use tests_node::{Actuator, is_stopped, resume, until};
 
@@ -88,7 +87,6 @@ pub(crate) fn kill_some(trial: &mut Trial<'_>) {
     until("the plan has ended", || chain.scene.entry().is_some_and(|entry| entry.state.is_final()));
     chain.send_again();
     let state = chain.scene.check();
-    assert!(engine || state != State::Persisted, "it lasts, and nothing answers");
     trial.count(&format!("whole loop: {killed:?} killed, {state:?}"));
 }
 

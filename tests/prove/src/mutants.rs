@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::run::Run;
 
 /// A check: what stands in `authorize.rs`, and what stands there when it is gone.
-const CHECKS: [(&str, &str, &str); 13] = [
+const CHECKS: [(&str, &str, &str); 14] = [
     ("somebody has signed", "if approvers.is_empty() {", "if false {"),
     ("the signature holds", "approval.holds_for(bytes).then(|| approver.name.clone())", "Some(approver.name.clone())"),
     ("the key is a trusted one", "find(|approver| approver.key == approval.key)?", "first()?"),
@@ -23,6 +23,7 @@ const CHECKS: [(&str, &str, &str); 13] = [
     ("it has not expired by the wall clock", "now > self.expires_at || ", "false || "),
     ("it has not expired by the boot clock", "boot_ms > on_node.expires_boot_ms", "boot_ms == u64::MAX"),
     ("it is new", "if node.in_ledger {", "if false {"),
+    ("its approval is not good for too long", "if valid_s > i64::from(node.policy.plans_valid_s) {", "if false {"),
     ("enough persons", "if approvers.len() < usize::from(needed) {", "if false {"),
     ("not too many within an hour", "if node.last_hour >= node.policy.plans_per_hour {", "if false {"),
 ];

@@ -1,10 +1,10 @@
 //! Letting the client in by an approved plan, in whatever owns the firewall: it lasts past a reload, ends with its inverse, and
 //! goes where it takes effect.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
-use system_tests::lab::{Engine, persistent, until};
+use system_tests::lab::{Engine, persistent};
 
 use super::{Trusting, dialtone, json, proposed, stage};
 use crate::fleet::{Seen, fleet};
@@ -135,27 +135,6 @@ fn iptables_is_opened_before_the_rule_that_drops_and_keeps_it_in_its_file() {
 }
 
 #[test]
-fn what_is_opened_for_a_limited_time_is_shut_again_by_the_node_alone() {
-    let trusting = Trusting::new(Engine::OpenSearch, OPEN);
-    let node = &trusting.node;
-    node.sudo(&["ufw", "--force", "enable"]);
-    let plan = trusting.plan("host-firewall", "firewall-allow");
-    let limited: Value = json(&dialtone(&["plan", &plan, "--for", "30s", "-o", "json"]));
-    let limited = limited["record"]["id"].as_str().unwrap_or_else(|| panic!("{limited:#}"));
-    verified(limited, "ufw, for a limited time");
-    fleet().diagnose_until(&node.endpoint(), "healthy");
-    // Killed, it comes back and does it all the same.
-    let guard = format!("dialtone-guard@{limited}.service");
-    node.check(&["systemctl", "stop", "dialtone-actuator.service"]).unwrap();
-    node.check(&["systemctl", "kill", "--signal", "KILL", &guard]).unwrap();
-    let shut = || Ok((!node.check(&["iptables", "-S"])?.contains("dialtone")).then_some(()));
-    until("its time is over", Duration::from_secs(60), shut).unwrap();
-    fleet().diagnose_until(&node.endpoint(), "host-firewall");
-    assert!(!node.check(&["ufw", "status"]).unwrap().contains("9200"));
-    node.check(&["ufw", "--force", "reset"]).unwrap();
-}
-
-#[test]
 fn a_rule_that_moved_after_the_plan_was_made_refuses_it() {
     let trusting = Trusting::new(Engine::OpenSearch, OPEN);
     let node = &trusting.node;
@@ -166,57 +145,4 @@ fn a_rule_that_moved_after_the_plan_was_made_refuses_it() {
     assert_ne!(refused.code, Some(0), "{refused:?}");
     assert_eq!(stage(&plan), "refused", "{refused:?}");
     assert!(!node.check(&["iptables", "-S"]).unwrap().contains("dialtone"));
-}
-
-/// The power is cut in the middle of making a rule last: it is in its file, and nowhere is it said that it is done. Before any
-/// firewall is loaded again it is out of that file. Only packages of debug builds stop where they are told to.
-#[cfg(debug_assertions)]
-#[test]
-fn a_power_cut_before_it_was_made_to_last_leads_back() {
-    const STOP: &str = "/etc/systemd/system/dialtone-actuator.service.d/stop.conf";
-    const STOPPING: &str = "[Service]\nExecStart=\nExecStart=/usr/bin/dialtone-actuator serve --stop-at persisting\n";
-    const NFTABLES: &str = "flush ruleset\ntable inet filter {\n\tchain input {\n\t\ttype filter hook input priority 0;\n\t\t\
-                            tcp dport 9200 drop\n\t}\n}\n";
-    let trusting = Trusting::new(Engine::OpenSearch, OPEN);
-    let node = &trusting.node;
-    let shipped = node.read("/etc/nftables.conf").unwrap();
-    node.write("/etc/nftables.conf", NFTABLES).unwrap();
-    for (begin, end, file) in [
-        ("ufw --force enable", "ufw --force disable", "/etc/ufw/user.rules"),
-        ("systemctl enable --now firewalld", "systemctl disable --now firewalld", "/etc/firewalld/zones/public.xml"),
-        ("systemctl enable --now nftables", "systemctl disable --now nftables", "/etc/nftables.conf"),
-    ] {
-        node.check(&["systemctl", "start", node.engine.name()]).unwrap();
-        node.wait_answer(9200);
-        node.check(&["sh", "-c", begin]).unwrap();
-        node.write(STOP, STOPPING).unwrap();
-        node.check(&["sh", "-c", "systemctl daemon-reload; systemctl stop dialtone-actuator.service"]).unwrap();
-        let plan = trusting.plan("host-firewall", "firewall-allow");
-        let state = || -> anyhow::Result<String> {
-            let report: Value = serde_json::from_str(&node.read("/var/lib/dialtone-actuator/report.json")?)?;
-            let entries = report["entries"].as_array().cloned().unwrap_or_default();
-            let entry = entries.iter().find(|entry| entry["plan"] == plan.as_str());
-            Ok(entry.map(|entry| entry["state"].to_string()).unwrap_or_default())
-        };
-        let kept = || Ok::<_, anyhow::Error>(node.run(&["grep", "--quiet", "10.77.0.0/24", file])?.success());
-        std::thread::scope(|scope| {
-            let approving = scope.spawn(|| dialtone(&["approve", &plan, "--yes"]));
-            let stopped = || Ok((state()? == "\"confirmed\"" && kept()?).then_some(()));
-            until("the rule is in its file", Duration::from_secs(60), stopped).unwrap();
-            node.power_off().unwrap();
-            // The kernel's rules go with the power; the lab keeps a host's network, and them with it.
-            let flush = ["netns", "exec", node.netns(), "nft", "flush", "ruleset"];
-            assert!(std::process::Command::new("ip").args(flush).status().unwrap().success());
-            node.power_on().unwrap();
-            node.check(&["rm", STOP]).unwrap();
-            node.check(&["sh", "-c", "systemctl daemon-reload; systemctl stop dialtone-actuator.service"]).unwrap();
-            assert_ne!(approving.join().unwrap().code, Some(0));
-        });
-        assert_eq!((state().unwrap().as_str(), kept().unwrap()), ("\"reverted\"", false), "{file}");
-        let live = node.check(&["nft", "list", "ruleset"]).unwrap();
-        assert!(live.contains("drop") || live.contains("reject"), "the firewall is up: {live}");
-        assert!(!live.contains("10.77.0.0/24"), "{live}");
-        node.check(&["sh", "-c", end]).unwrap();
-    }
-    node.write("/etc/nftables.conf", shipped).unwrap();
 }

@@ -1,6 +1,7 @@
 //! The steps, each in four parts: [`observe`] the node and refuse what is not as the plan says, [`apply`] what is live only,
 //! [`persist`] what lasts, and [`undo`] both, as often as it takes, but never over somebody else's change.
 
+mod config_install;
 mod firewall;
 mod firewalld;
 mod iptables;
@@ -31,6 +32,9 @@ pub struct Before {
     /// Where the rules are that are taken away, in the order of the openings.
     #[serde(default)]
     pub rules: Vec<firewall::Presence>,
+    /// systemd's id of the unit's run, where the undoing has to know whether it was restarted.
+    #[serde(default)]
+    pub run: Option<String>,
 }
 
 /// Reads what the plan depends on. What is not as the plan says refuses it.
@@ -39,6 +43,7 @@ pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refu
         Step::SysctlSet(step) => sysctl::observe(step, places)?,
         Step::UnitLimit(step) => unit_limit::observe(step, places)?,
         Step::Service(step) => service::observe(step, places).map(|()| None)?,
+        Step::ConfigInstall(step) => Some(config_install::observe(step, places)?),
         Step::FirewallAllow(step) => Rules::new(step, id, places).observe().map(|()| None)?,
         Step::FirewallRevoke(_) => None,
         Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes),
@@ -48,7 +53,11 @@ pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refu
         _ => Vec::new(),
     };
     let unit = step.starts().map(|unit| service::activity(unit, places)).transpose().map_err(Refusal::Impossible)?;
-    Ok(Before { file, unit, rules })
+    let run = match step {
+        Step::ConfigInstall(step) => Some(service::run(&step.unit, places).map_err(Refusal::Impossible)?),
+        _ => None,
+    };
+    Ok(Before { file, unit, rules, run })
 }
 
 /// Makes it so until the next boot.
@@ -59,6 +68,7 @@ pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resu
         Step::FirewallAllow(step) => Rules::new(step, id, places).open()?,
         Step::FirewallRevoke(step) => Rules::made(step, places).close()?,
         Step::Service(step) => return service::act(step, places),
+        Step::ConfigInstall(step) => return config_install::apply(step, before.file.as_deref(), places),
         // Never observed, so never applied.
         Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => return Err(Refusal::NotForNodes.to_string()),
     }
@@ -82,6 +92,7 @@ pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Re
             Ok(lost.then_some("until the firewall is loaded again or the node boots: put it in its file, too"))
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).forget().map(|()| None),
+        Step::ConfigInstall(_) => Ok(None),
         Step::Service(step) => service::persist(step, places).map(|()| None),
         Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => Ok(None),
     }
@@ -103,6 +114,7 @@ pub fn undo(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Resul
             both(rules.close(), rules.forget())
         }
         Step::FirewallRevoke(step) => Rules::made(step, places).put_back(&before.rules),
+        Step::ConfigInstall(step) => config_install::undo(step, before, id, places),
         Step::Service(step) => service::undo(step, places),
         Step::ConfigEdit(_) | Step::SecurityGroupAllow(_) => Ok(()),
     };

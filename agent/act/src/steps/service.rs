@@ -1,7 +1,7 @@
 //! `service`, and starting a unit as a part of something else. Jobs are queued and not waited for: an engine takes a minute to
 //! start, the lock is held meanwhile, and whether it came up is for the look from outside to say.
 
-use common_plan::{Refusal, Service, UnitName, Verb};
+use common_plan::{Label, Refusal, Service, UnitName, Verb};
 use serde::{Deserialize, Serialize};
 
 use crate::places::Places;
@@ -21,10 +21,7 @@ pub enum Activity {
 }
 
 pub(super) fn observe(step: &Service, places: &Places) -> Result<(), Refusal> {
-    let state = state(&step.unit, places).map_err(Refusal::Impossible)?;
-    if state != step.from.as_str() {
-        return Err(Refusal::Changed(format!("{} is {}, not {}", step.unit, state.escape_debug(), step.from)));
-    }
+    expect(&step.unit, &step.from, places)?;
     let at_boot = at_boot(&step.unit, places).map_err(Refusal::Impossible)?;
     if step.enable && at_boot != DISABLED {
         return Err(Refusal::Changed(format!("{} is {}, not {DISABLED}", step.unit, at_boot.escape_debug())));
@@ -32,11 +29,24 @@ pub(super) fn observe(step: &Service, places: &Places) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Refuses where the unit is in another state.
+pub(super) fn expect(unit: &UnitName, wanted: &Label, places: &Places) -> Result<(), Refusal> {
+    let state = state(unit, places).map_err(Refusal::Impossible)?;
+    if state == wanted.as_str() {
+        return Ok(());
+    }
+    Err(Refusal::Changed(format!("{unit} is {}, not {wanted}", state.escape_debug())))
+}
+
 pub(super) fn act(step: &Service, places: &Places) -> Result<(), String> {
     match step.verb {
         Verb::Start => start(&step.unit, places),
-        Verb::Restart => job("restart", &step.unit, places),
+        Verb::Restart => restart(&step.unit, places),
     }
+}
+
+pub(super) fn restart(unit: &UnitName, places: &Places) -> Result<(), String> {
+    job("restart", unit, places)
 }
 
 /// Has it start at boot, too, where the plan says so.
@@ -85,6 +95,11 @@ fn at_boot_be(verb: &str, unit: &UnitName, places: &Places) -> Result<(), String
 
 fn state(unit: &UnitName, places: &Places) -> Result<String, String> {
     property("ActiveState", unit, places)
+}
+
+/// systemd's id of the unit's run, the last one where it does not run; empty where it never did.
+pub(super) fn run(unit: &UnitName, places: &Places) -> Result<String, String> {
+    property("InvocationID", unit, places)
 }
 
 fn at_boot(unit: &UnitName, places: &Places) -> Result<String, String> {

@@ -1,10 +1,10 @@
 //! Every step on a host in a directory: what it needs, what it does, and that undoing leaves what was there, however far it came.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use common_plan::{Limit, LimitValue, Service, Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb};
+use common_plan::{ConfigInstall, Digest, Limit, LimitValue, Service, Sysctl, SysctlFile, SysctlSet, UnitLimit, Verb};
 use tempfile::TempDir;
 
 use super::*;
@@ -220,4 +220,77 @@ fn a_restart_is_a_restart() {
     host.apply(&step, &before);
     host.undo(&step, &before).unwrap();
     assert_eq!(host.jobs(), ["restart --no-block -- es.service"]);
+}
+
+const YML: &str = "/etc/elasticsearch/elasticsearch.yml";
+const OLD: &str = "# ours\ncluster.name: logs\nhttp.host: _local_\n# the rest\n";
+const NEW: &str = "# ours\ncluster.name: logs\nhttp.host: 0.0.0.0\n# the rest\n";
+
+fn install() -> Step {
+    let edit = r#"{"edit":"set","key":"http.host","from":"_local_","to":"0.0.0.0"}"#;
+    Step::ConfigInstall(ConfigInstall {
+        file: YML.parse().unwrap(),
+        edits: vec![serde_json::from_str(edit).unwrap()],
+        from: Digest::of(OLD.as_bytes()),
+        to: Digest::of(NEW.as_bytes()),
+        unit: "es.service".parse().unwrap(),
+        state: "active".parse().unwrap(),
+    })
+}
+
+/// A host whose unit has runs, as systemd has.
+fn running() -> Host {
+    let host = Host::new("active");
+    let stand_in = "#!/bin/sh\nhere=${0%/*}\necho \"$*\" >>\"$here/calls\"\ncase \"$*\" in\n*InvocationID*) cat \"$here/run\" ;;\n\
+                    show*) cat \"$here/state\" ;;\nrestart*) echo x >>\"$here/run\" ;;\nesac\n";
+    fs::remove_file(host.places.at("/usr/bin/systemctl")).unwrap();
+    host.write("/usr/bin/systemctl", stand_in);
+    fs::set_permissions(host.places.at("/usr/bin/systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
+    host.write("/usr/bin/run", "x\n");
+    host.write(YML, OLD);
+    fs::create_dir_all(host.places.plan(&id())).unwrap();
+    host
+}
+
+fn restarts(host: &Host) -> usize {
+    host.jobs().iter().filter(|job| job.starts_with("restart")).count()
+}
+
+#[test]
+fn a_file_gets_exactly_the_approved_edits_and_its_engine_one_restart_each_way() {
+    let (host, step) = (running(), install());
+    let before = host.observe(&step).unwrap();
+    host.apply(&step, &before);
+    assert_eq!((host.read(YML).as_deref(), restarts(&host)), (Some(NEW), 1));
+    host.undo(&step, &before).unwrap();
+    assert_eq!((host.read(YML).as_deref(), restarts(&host)), (Some(OLD), 2));
+    // Undoing that was cut short is undone again, and nothing is restarted twice.
+    host.undo(&step, &before).unwrap();
+    assert_eq!((host.read(YML).as_deref(), restarts(&host)), (Some(OLD), 2));
+}
+
+#[test]
+fn an_engine_that_was_not_restarted_yet_is_not_by_the_undoing() {
+    let (host, step) = (running(), install());
+    let before = host.observe(&step).unwrap();
+    host.write(YML, NEW);
+    host.undo(&step, &before).unwrap();
+    assert_eq!((host.read(YML).as_deref(), restarts(&host)), (Some(OLD), 0));
+}
+
+#[test]
+fn a_file_that_is_another_or_becomes_another_is_not_touched() {
+    let host = running();
+    host.write(YML, &format!("{OLD}node.name: x\n"));
+    assert!(matches!(host.observe(&install()), Err(Refusal::Changed(_))));
+    host.write(YML, OLD);
+    let Step::ConfigInstall(mut other) = install() else { unreachable!() };
+    other.to = Digest::of(b"something else");
+    assert!(matches!(host.observe(&Step::ConfigInstall(other)), Err(Refusal::Impossible(_))));
+    let before = host.observe(&install()).unwrap();
+    host.apply(&install(), &before);
+    let theirs = format!("{NEW}# mine\n");
+    host.write(YML, &theirs);
+    assert!(host.undo(&install(), &before).unwrap_err().contains("somebody else"));
+    assert_eq!((host.read(YML), restarts(&host)), (Some(theirs), 1));
 }

@@ -4,6 +4,8 @@
 mod machine;
 mod propose;
 #[cfg(test)]
+mod propose_tests;
+#[cfg(test)]
 mod tests;
 
 pub use machine::{Outcome, Todo, after, ask_to_stop, todo};

@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use common_model::probe::Product;
 use common_model::{NodeName, Timestamp};
 use common_plan::rollout::{Calls, MAX_NODES, Moment, Order, Phase, ROLLOUT_SCHEMA, Rollout, RolloutStage, Turn};
-use common_plan::{Goal, Label, Plan, RolloutId, Service, Step, UnitName, Verb, Why};
+use common_plan::{ConfigInstall, Digest, Goal, Label, Plan, RolloutId, Service, Step, UnitName, Verb, Why};
+use common_yml::Edit;
 use controller_correlate::{EngineView, NodePicture};
 
 use crate::plan::{Actuated, Terms, line};
@@ -50,14 +51,15 @@ pub(crate) fn calls(product: Product, version: Option<(u32, u32)>) -> Calls {
     }
 }
 
-/// A rolling restart of these nodes: in order of name, the elected one last, so that there is one election and not many. The
-/// error says what is in the way.
+/// A rolling restart of these nodes: in order of name, the elected one last, so that there is one election and not many. Where
+/// there are `edits`, which have been merged, each node's file gets them first, unless it has them. The error says what is in the
+/// way.
 pub fn propose(
     cluster: &str,
     mut members: Vec<Member<'_>>,
     asked: bool,
     remarks: Vec<String>,
-    why: &str,
+    (why, edits): (&str, &[Edit]),
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Proposed, String> {
@@ -79,7 +81,7 @@ pub fn propose(
     let ttl_ms = terms.valid_ms() + (count - 1) * PER_NODE_MS;
     let mut plans = Vec::new();
     for member in &members {
-        plans.push(restart(member, cluster, (terms, ttl_ms), why, now)?);
+        plans.push(one(member, cluster, (terms, ttl_ms), (why, edits), now)?);
     }
     let ids = plans.iter().map(|(plan, ..)| plan.encode().map(|bytes| bytes.id()).map_err(|error| error.to_string()));
     let order = Order {
@@ -122,11 +124,11 @@ fn version(engine: &EngineView) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-fn restart(
+fn one(
     member: &Member<'_>,
     cluster: &str,
     (terms, ttl_ms): (&Terms, i64),
-    why: &str,
+    (why, edits): (&str, &[Edit]),
     now: Timestamp,
 ) -> Result<(Plan, u8, String), String> {
     let node: &NodeName = &member.node.name;
@@ -141,6 +143,10 @@ fn restart(
     let state = member.engine.unit.known().map(|unit| unit.value.active_state.clone());
     let from: Label = match state.as_deref() {
         Some("active") => "active".parse().map_err(|error| format!("{error}"))?,
+        // What it does not run for may be what is edited.
+        Some(state @ ("inactive" | "failed")) if !edits.is_empty() => {
+            state.parse().map_err(|error| format!("{error}"))?
+        }
         Some(state) => return Err(format!("{unit} on {node} is {state}, not active: dialtone diagnose {node}")),
         None => return Err(format!("it is not known whether {unit} runs on {node}")),
     };
@@ -148,12 +154,67 @@ fn restart(
     let why = Why { sentence: line(&sentence), evidence: Vec::new() };
     let cause = CAUSE.parse().map_err(|error| format!("{error}"))?;
     let goal = Goal { endpoint: member.endpoint.clone(), cause };
-    let texts = (
-        "Clients of this node lose their connections until it is up again; a restart that fails leaves it down.",
-        "A restart cannot be taken back.",
-    );
-    let title = format!("Restart {unit} on {node}");
-    let step = Step::Service(Service { unit, verb: Verb::Restart, from, enable: false });
+    let verb = if from.as_str() == "active" { Verb::Restart } else { Verb::Start };
+    let restart = Step::Service(Service { unit: unit.clone(), verb, from: from.clone(), enable: false });
+    let (step, title, undo) = match install(member, edits, &unit, &from)? {
+        Some(install) => {
+            let title = format!("Edit {} on {node} and restart {unit}", install.file);
+            let undo = "The old file is put back, and the engine restarted once more.";
+            (Step::ConfigInstall(install), title, undo)
+        }
+        None => (restart, format!("Restart {unit} on {node}"), "A restart cannot be taken back."),
+    };
+    let risk = "Clients of this node lose their connections until it is up again; a restart that fails leaves it down.";
+    let texts = (risk, undo);
     let (plan, needed) = carrier.plan_for(ttl_ms, step, (why, goal), texts, now)?;
     Ok((plan, needed, title))
+}
+
+/// What brings a node's file to what was merged; none where it is there already. What the file becomes has to be known to the
+/// byte, so that a file from which something had to be hidden is left to whatever else brings it there.
+fn install(
+    member: &Member<'_>,
+    edits: &[Edit],
+    unit: &UnitName,
+    state: &Label,
+) -> Result<Option<ConfigInstall>, String> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let (node, path) = (&member.node.name, member.engine.engine.config_file());
+    let config = member.engine.config.known().map(|cited| &cited.value);
+    let config = config.filter(|config| config.unreadable.is_none() && !config.cut);
+    let config = config.ok_or_else(|| format!("{path} on {node} is not known"))?;
+    let unclear = |error: common_yml::EditError| format!("{path} on {node}: {}", line(&error.to_string()));
+    if is_in_force(&config.text, edits).map_err(unclear)? {
+        return Ok(None);
+    }
+    let from = Digest::of(config.text.as_bytes());
+    if config.digest.as_ref() != Some(&from) {
+        return Err(format!(
+            "{path} on {node} holds values that are hidden from the controller, which can therefore not say what it becomes: bring \
+             the merged file there as you do otherwise, and propose again"
+        ));
+    }
+    let text = common_yml::apply(&config.text, edits).map_err(unclear)?;
+    let file = path.parse().map_err(|_| format!("{path} on {node} is no file that a plan may edit"))?;
+    let to = Digest::of(text.as_bytes());
+    Ok(Some(ConfigInstall { file, edits: edits.to_vec(), from, to, unit: unit.clone(), state: state.clone() }))
+}
+
+/// Whether the file says already what the edits make it say.
+fn is_in_force(text: &str, edits: &[Edit]) -> Result<bool, common_yml::EditError> {
+    for edit in edits {
+        let is_so = match edit {
+            Edit::Set { key, to, .. } => common_yml::current(text, key)?.as_ref() == Some(to),
+            Edit::Unset { key, .. } => common_yml::current(text, key)?.is_none(),
+            Edit::Rename { key, to } => {
+                common_yml::current(text, key)?.is_none() && common_yml::current(text, to)?.is_some()
+            }
+        };
+        if !is_so {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

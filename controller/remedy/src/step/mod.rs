@@ -57,4 +57,4 @@ fn to_start(ask: &Ask<'_>) -> Option<UnitName> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

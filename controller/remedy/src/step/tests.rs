@@ -25,7 +25,7 @@ allow:
   service: {units: [elasticsearch.service]}
 ";
 
-fn carrying(node: Node, policy: &str) -> Node {
+pub(crate) fn carrying(node: Node, policy: &str) -> Node {
     let report = json!({
         "session": "0123456789abcdef0123456789abcdef", "booted_at": AT.plus_millis(-3_600_000), "highest_epoch": 7, "entries": [],
     });

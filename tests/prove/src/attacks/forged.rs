@@ -47,7 +47,8 @@ pub(super) const DATABASE: Attack = Attack {
 fn forged_approval(world: &World, place: usize) -> Signed {
     let node = &world.nodes[place];
     let mut plan = node.plan("from the database");
-    plan.expires_at = common_model::Timestamp(8_000_000_000_000);
+    // The same bytes every time.
+    (plan.made_at, plan.expires_at) = (common_model::Timestamp(0), common_model::Timestamp(8_000_000_000_000));
     let bytes = plan.encode().unwrap();
     Signed { approvals: vec![world.own.approve(&bytes).unwrap()], bytes }
 }

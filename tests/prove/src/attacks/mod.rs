@@ -260,7 +260,7 @@ fn setting(from: u64, to: u64) -> Step {
 fn policy(epoch: u64, operator: &ApprovalKey, second: &ApprovalKey) -> String {
     let [operator, second] = [operator, second].map(|key| key.public().unwrap());
     format!(
-        "epoch: {epoch}\nplans_per_hour: 100000\napprovers:\n- {{name: alice, key: '{operator}'}}\n- {{name: alice, key: '{second}'}}\n\
+        "epoch: {epoch}\nplans_valid_s: 1000000\nplans_per_hour: 100000\napprovers:\n- {{name: alice, key: '{operator}'}}\n- {{name: alice, key: '{second}'}}\n\
          allow:\n  sysctl-set: {{keys: {{vm.max_map_count: 65530..1048576}}}}\n  \
          firewall-allow: {{ports: [9200], sources: [10.0.0.0/8]}}\n  \
          unit-limit: {{approvals: 2, units: [elasticsearch.service], limits: {{memlock: 0..infinity}}}}\n"

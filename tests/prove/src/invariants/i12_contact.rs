@@ -83,7 +83,13 @@ fn cut_off(line: &mut Line, trial: &mut Trial<'_>) {
     let mut plan = host.plan(10);
     plan.risk = format!("trial {} {:x}", trial.number, trial.rng.u64(..));
     let plan = plan.encode().unwrap();
-    line.scripted.send(&line.node, act(plan.as_slice(), &[host.key().approve(&plan).unwrap()]));
+    let approval = host.key().approve(&plan).unwrap();
+    // The agent may still be on its way back from the last loss: sent again until it is known.
+    until("the plan is begun", || {
+        line.scripted.send(&line.node, act(plan.as_slice(), std::slice::from_ref(&approval)));
+        std::thread::sleep(Duration::from_millis(300));
+        host.path("var/lib/dialtone-actuator/plans").join(plan.id().as_str()).exists()
+    });
     match lost {
         Lost::At(_) => {
             until("somebody stops", || is_stopped(actuator.pid()) || host.guards().into_iter().any(is_stopped))

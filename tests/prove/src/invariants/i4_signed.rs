@@ -61,7 +61,7 @@ impl World {
             }),
             node: name.clone(),
             made_at: Timestamp(trial.rng.i64(0..1000)),
-            expires_at: Timestamp(trial.rng.i64(1001..1 << 40)),
+            expires_at: Timestamp(trial.rng.i64(1001..14_400_000)),
             step: Step::SysctlSet(SysctlSet {
                 key,
                 from: trial.rng.u64(1_000_001..),
@@ -129,7 +129,7 @@ fn signed(trial: &mut Trial<'_>) {
     altered_signatures(&world, &bytes);
     misdirected(&world);
     ill_formed(&world);
-    trial.count("plans, each also in 29 other ways wrong");
+    trial.count("plans, each also in 30 other ways wrong");
 }
 
 fn altered_signatures(world: &World, bytes: &PlanBytes) {
@@ -167,6 +167,8 @@ fn misdirected(world: &World) {
     assert_eq!(with(&|_, on_node| on_node.session = "f".repeat(32).parse().unwrap()), "other-boot");
     assert_eq!(with(&|_, on_node| on_node.expires_boot_ms = 999), "expired");
     assert_eq!(with(&|plan, _| plan.expires_at = Timestamp(999)), "expired");
+    // An approval that is good for longer than the node wants.
+    assert_eq!(with(&|plan, _| plan.expires_at = plan.made_at.plus_millis(14_401_000)), "policy");
     let beyond = |to| {
         with(&move |plan, _| {
             if let Step::SysctlSet(step) = &mut plan.step {

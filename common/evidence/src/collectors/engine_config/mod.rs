@@ -4,6 +4,7 @@
 mod tests;
 
 use common_model::Class;
+use common_plan::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::source::{Collector, FileRead, Source, Trigger};
@@ -32,8 +33,9 @@ fn redact(raw: Vec<u8>) -> Vec<u8> {
         let fault =
             if invalid { Some(not_utf8(&file.text)) } else { yml::check(&file.text).fault.map(SyntaxProblem::from) };
         let judged = !file.cut && file.error.is_none();
+        let digest = (judged && !invalid).then(|| Digest::of(file.text.as_bytes()));
         file.text = redact::yml(&file.text);
-        Body { file, checked: judged.then_some(Check { fault }) }
+        Body { file, checked: judged.then_some(Check { fault }), digest }
     })
 }
 
@@ -63,6 +65,8 @@ pub struct EngineConfig {
     pub cut: bool,
     /// Why the agent could not read it.
     pub unreadable: Option<String>,
+    /// SHA-256 of the file as it is on the node; it is that of `text` only where nothing had to be removed.
+    pub digest: Option<Digest>,
 }
 
 /// One setting of the file.
@@ -196,6 +200,7 @@ impl Evidence for EngineConfig {
             mode: file.mode,
             cut: file.cut,
             unreadable: file.error,
+            digest: body.digest,
         };
         Parsed { value, problems }
     }
@@ -208,6 +213,7 @@ struct Body {
     #[serde(flatten)]
     file: FileRead,
     checked: Option<Check>,
+    digest: Option<Digest>,
 }
 
 /// The verdict on the file as it stands on the node.

@@ -3,8 +3,8 @@
 
 use common_model::Network;
 use common_plan::{
-    ConfigEdit, FirewallAllow, FirewallRevoke, Opening, Place, Plan, SecurityGroupAllow, Service, Step, SysctlSet,
-    UnitLimit, Verb,
+    ConfigEdit, ConfigInstall, FirewallAllow, FirewallRevoke, Opening, Place, Plan, SecurityGroupAllow, Service, Step,
+    SysctlSet, UnitLimit, Verb,
 };
 use common_yml::Edit;
 
@@ -63,6 +63,10 @@ pub(crate) fn headline(plan: &Plan) -> String {
             let keys: Vec<&str> = step.edits.iter().map(|edit| edit.key().as_str()).collect();
             format!("Propose to change {} for {node} in repository {}", keys.join(", "), step.repository)
         }
+        Step::ConfigInstall(step) => {
+            let keys: Vec<&str> = step.edits.iter().map(|edit| edit.key().as_str()).collect();
+            format!("Edit {} in {} on {node} and restart {}", keys.join(", "), step.file, step.unit)
+        }
     }
 }
 
@@ -79,6 +83,7 @@ pub(crate) fn effect(step: &Step) -> Vec<Line> {
         Step::UnitLimit(step) => unit_limit(step),
         Step::Service(step) => service(step),
         Step::ConfigEdit(step) => config_edit(step),
+        Step::ConfigInstall(step) => config_install(step),
         Step::SecurityGroupAllow(step) => security_group_allow(step),
     }
 }
@@ -140,6 +145,30 @@ fn firewall_revoke(step: &FirewallRevoke) -> Vec<Line> {
         let kept = opening.file(made.source).map(|file| format!("and out of {}", file.path()));
         lines.extend(kept.map(|text| Line::Remark(format!("{text}, once it has proven itself"))));
     }
+    lines
+}
+
+fn config_install(step: &ConfigInstall) -> Vec<Line> {
+    let mut lines = vec![
+        Line::Command(step.file.to_string()),
+        Line::Remark(
+            "only if it is, byte for byte, the file the edits were made for; nothing else in it changes".to_owned(),
+        ),
+    ];
+    for edit in &step.edits {
+        match edit {
+            Edit::Set { key, from, to } => {
+                lines.extend(from.iter().map(|from| Line::Removed(format!("{key}: {from}"))));
+                lines.push(Line::Added(format!("{key}: {to}")));
+            }
+            Edit::Unset { key, from } => lines.push(Line::Removed(format!("{key}: {from}"))),
+            Edit::Rename { key, to } => {
+                lines.extend([Line::Removed(format!("{key}: …")), Line::Added(format!("{to}: …"))]);
+            }
+        }
+    }
+    lines.push(Line::Command(format!("systemctl restart {}", step.unit)));
+    lines.push(Line::Remark(format!("only if it is {} at that moment", step.state)));
     lines
 }
 

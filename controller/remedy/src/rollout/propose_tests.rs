@@ -1,0 +1,103 @@
+//! Which rollout is proposed for which nodes.
+
+use common_evidence::collectors::engine_config::EngineConfig;
+use common_plan::rollout::Calls;
+use common_plan::{ConfigInstall, Digest, Plan, Step, Verb};
+use common_yml::Edit;
+use controller_correlate::testing::{AT, Node};
+use controller_correlate::{EngineView, NodePicture};
+use serde_json::json;
+
+use super::propose::{Member, Proposed, propose};
+use crate::plan::Terms;
+use crate::step::tests::carrying;
+
+const POLICY: &str = "
+epoch: 7
+approvers: [{name: alice, key: 'ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='}]
+allow:
+  service: {units: [elasticsearch.service]}
+  config-install:
+    files: [/etc/elasticsearch/elasticsearch.yml]
+    keys: [http.host]
+    units: [elasticsearch.service]
+";
+const OLD: &str = "cluster.name: logs\nhttp.host: _local_\n";
+const NEW: &str = "cluster.name: logs\nhttp.host: 0.0.0.0\n";
+
+/// A node of this name with this yml, whose agent says the digest of the file, too.
+fn node(name: &str, yml: &str, digest: &str) -> NodePicture {
+    let file = json!({
+        "path": "/etc/elasticsearch/elasticsearch.yml", "text": yml, "modified_ms": 1, "digest": Digest::of(digest.as_bytes()),
+    });
+    let node = Node::new().json::<EngineConfig>("/etc/elasticsearch/elasticsearch.yml", &file);
+    NodePicture { name: name.parse().unwrap(), ..carrying(node, POLICY).build() }
+}
+
+fn proposed(nodes: &[NodePicture], elected: &str, edits: &[Edit], asked: bool) -> Result<Proposed, String> {
+    let engines: Vec<EngineView> = nodes.iter().map(|node| EngineView::all(node).unwrap().remove(0)).collect();
+    let members = nodes.iter().zip(&engines).map(|(node, engine)| Member {
+        node,
+        engine,
+        endpoint: format!("http://{}:9200", node.name),
+        elected: node.name.as_str() == elected,
+    });
+    propose("logs", members.collect(), asked, Vec::new(), ("A test", edits), &Terms::default(), AT)
+}
+
+fn edits() -> Vec<Edit> {
+    let edit = json!({"edit": "set", "key": "http.host", "from": "_local_", "to": "0.0.0.0"});
+    vec![serde_json::from_value(edit).unwrap()]
+}
+
+fn only(proposed: &Proposed) -> &Plan {
+    &proposed.plans[0].0
+}
+
+#[test]
+fn the_elected_node_comes_last_and_its_approval_is_good_until_then() {
+    let nodes = ["es-1", "es-2", "es-3"].map(|name| node(name, OLD, OLD));
+    let proposed = proposed(&nodes, "es-1", &[], true).unwrap();
+    let order: Vec<&str> = proposed.rollout.turns.iter().map(|turn| turn.node.as_str()).collect();
+    assert_eq!((order, proposed.order.calls), (vec!["es-2", "es-3", "es-1"], Calls::Flush));
+    for ((plan, needed, _), id) in proposed.plans.iter().zip(&proposed.order.plans) {
+        assert_eq!((&plan.encode().unwrap().id(), *needed), (id, 1));
+        assert!(matches!(&plan.step, Step::Service(step) if step.verb == Verb::Restart));
+        assert_eq!(plan.expires_at, AT.plus_millis((15 + 2 * 15) * 60_000));
+    }
+}
+
+#[test]
+fn a_cluster_that_is_not_asked_is_said_to_be() {
+    assert_eq!(proposed(&[node("es-1", OLD, OLD)], "", &[], false).unwrap().order.calls, Calls::Nothing);
+    assert!(proposed(&[], "", &[], true).is_err());
+}
+
+#[test]
+fn what_was_merged_is_installed_byte_for_byte() {
+    let proposed = proposed(&[node("es-1", OLD, OLD)], "", &edits(), true).unwrap();
+    let Step::ConfigInstall(ConfigInstall { from, to, edits: installed, .. }) = &only(&proposed).step else {
+        panic!("{:?}", only(&proposed))
+    };
+    assert_eq!((from, to), (&Digest::of(OLD.as_bytes()), &Digest::of(NEW.as_bytes())));
+    assert_eq!(*installed, edits());
+}
+
+#[test]
+fn a_file_that_has_been_brought_there_is_only_taken_into_force() {
+    let proposed = proposed(&[node("es-1", NEW, NEW)], "", &edits(), true).unwrap();
+    assert!(matches!(&only(&proposed).step, Step::Service(step) if step.verb == Verb::Restart));
+}
+
+#[test]
+fn of_a_file_with_hidden_values_nobody_can_say_what_it_becomes() {
+    let why = proposed(&[node("es-1", OLD, "password: hunter2\n")], "", &edits(), true).unwrap_err();
+    assert!(why.contains("hidden"), "{why}");
+}
+
+#[test]
+fn what_the_file_does_not_have_is_not_changed() {
+    let other = OLD.replace("_local_", "10.0.0.5");
+    let why = proposed(&[node("es-1", &other, &other)], "", &edits(), true).unwrap_err();
+    assert!(why.contains("http.host"), "{why}");
+}
