@@ -142,6 +142,8 @@ impl Node {
     fn heal(&self) -> Result<()> {
         self.run(&["ufw", "--force", "disable"])?;
         self.run(&["systemctl", "stop", "firewalld"])?;
+        // A remedy that a test had carried out lasts.
+        self.check(&["sh", "-c", "rm -f /etc/firewalld/zones/* /etc/firewalld/policies/*"])?;
         self.check(&["nft", "flush", "ruleset"])?;
         self.engine.set_yml(self, &self.engine.healthy_yml())?;
         self.run(&["systemctl", "reset-failed", self.engine.name()])?;

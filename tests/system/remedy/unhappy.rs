@@ -26,7 +26,7 @@ fn who_may_not_approve_is_told_and_whose_key_the_node_does_not_list_is_refused_b
     let oscar = approver("oscar", "operator");
     let said = oscar.dialtone(&["approve", &plan, "--yes"]).unwrap();
     assert_eq!(said.code, Some(4), "{said:?}");
-    assert!(said.stderr.contains("operator oscar may not do this: it needs the role approver"), "{said:?}");
+    assert!(said.stderr.contains("operator oscar (operator) may not do this: it needs the role approver"), "{said:?}");
     assert_eq!(stage(&plan), "proposed");
 
     let erin = approver("erin", "approver");
