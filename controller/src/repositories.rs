@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common_plan::Label;
-use controller_forge::{GitError, Mirror, RepositoryConfig};
+use common_plan::{Label, RepoPath};
+use controller_forge::{File, GitError, Mirror, RepositoryConfig};
 use controller_remedy::plan::{RepositoryFile, WantedFile};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
@@ -54,18 +54,13 @@ impl Repositories {
             return (wanted.has_actuator || !self.0.is_empty()).then_some(Err(why));
         };
         let config = &repository.config;
-        let read = timeout(READ_TIMEOUT, async { repository.mirror().await?.read(&path).await });
-        let file = match read.await {
-            Ok(Ok(file)) => Ok(RepositoryFile {
-                repository: config.name.clone(),
-                branch: config.branch.clone(),
-                path,
-                text: file.text,
-                allow_without_password: config.allow_without_password,
-            }),
-            Ok(Err(error)) => Err(format!("repository {}: {}", config.name, chain(&error))),
-            Err(_) => Err(format!("repository {} does not answer", config.name)),
-        };
+        let file = repository.read(&path).await.map(|file| RepositoryFile {
+            repository: config.name.clone(),
+            branch: config.branch.clone(),
+            path,
+            text: file.text,
+            allow_without_password: config.allow_without_password,
+        });
         Some(file)
     }
 }
@@ -85,6 +80,16 @@ impl std::ops::Deref for InUse<'_> {
 }
 
 impl Repository {
+    /// A file as it has it now; else why that is not known.
+    pub(crate) async fn read(&self, path: &RepoPath) -> Result<File, String> {
+        let name = &self.config.name;
+        match timeout(READ_TIMEOUT, async { self.mirror().await?.read(path).await }).await {
+            Ok(Ok(file)) => Ok(file),
+            Ok(Err(error)) => Err(format!("repository {name}: {}", chain(&error))),
+            Err(_) => Err(format!("repository {name} does not answer")),
+        }
+    }
+
     /// Its copy.
     pub(crate) async fn mirror(&self) -> Result<InUse<'_>, GitError> {
         let mut mirror = self.mirror.lock().await;

@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::plans::{Kept, shown};
+use crate::rollouts;
 
 /// How often plans are looked through where nothing else says that one has moved.
 const TICK: Duration = Duration::from_secs(1);
@@ -195,7 +196,11 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
         Outcome::Is(carried) => {
             let carried = Carried { because: shown(&carried.because), ..carried };
             info!(plan = %work.id, to = ?carried.to, because = %carried.because, "carried on");
+            let is_merged = carried.to == CarriedTo::Verified && matches!(work.plan.step, Step::ConfigEdit(_));
             happened(core, &work.id, Event::Carried(carried)).await?;
+            if is_merged && let Err(status) = rollouts::propose_merged(core, &work.plan.node).await {
+                warn!(plan = %work.id, reason = status.message(), "no rollout is proposed of what was merged");
+            }
             Ok(Duration::ZERO)
         }
         Outcome::Wait(again) => Ok(again),

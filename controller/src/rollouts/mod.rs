@@ -2,9 +2,10 @@
 
 mod cluster;
 mod drive;
+mod merged;
 mod propose;
 mod store;
 
 pub(crate) use drive::{is_back, keep, void_the_rest};
-pub(crate) use propose::propose;
+pub(crate) use propose::{propose, propose_merged};
 pub(crate) use store::{KeptRollout, RolloutError, Rollouts};

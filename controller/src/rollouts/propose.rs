@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common_model::NodeName;
 use common_model::preflight::Answer;
 use controller_diagnose::preflight;
-use controller_remedy::rollout::{Member, Proposed};
+use controller_remedy::rollout::{Member, Proposed, lacks};
 use futures::future::join_all;
 use tonic::Status;
 use tracing::info;
 
 use super::cluster::{self, Found};
+use super::merged::standing;
 use super::store::KeptRollout;
 use crate::clock::now;
 use crate::core::{Core, blocking, chain};
@@ -19,8 +21,24 @@ use crate::engine_api::{ApiError, Nodes};
 /// How long agents have to read their sources again.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// Proposes a rolling restart of a cluster: the same again where one waits for approval.
+/// Brings what was merged for a node to the nodes whose file it is, where one of them lacks it.
+pub(crate) async fn propose_merged(core: &Arc<Core>, node: &NodeName) -> Result<KeptRollout, Status> {
+    proposed(core, node.to_string(), String::new(), "controller".to_owned(), true).await
+}
+
+/// Proposes a rolling restart of a cluster, with what was merged for its nodes and one of them lacks: the same again where one
+/// waits for approval.
 pub(crate) async fn propose(core: &Arc<Core>, text: String, why: String, who: String) -> Result<KeptRollout, Status> {
+    proposed(core, text, why, who, false).await
+}
+
+async fn proposed(
+    core: &Arc<Core>,
+    text: String,
+    why: String,
+    who: String,
+    only_merged: bool,
+) -> Result<KeptRollout, Status> {
     let (cluster, names) = blocking({
         let core = Arc::clone(core);
         move || {
@@ -48,6 +66,15 @@ pub(crate) async fn propose(core: &Arc<Core>, text: String, why: String, who: St
         let usable = open.rollout.stage == Proposed && open.rollout.turns.iter().all(|turn| !is_over(core, &turn.plan));
         return if usable { Ok(open) } else { Err(busy(&open)) };
     }
+    let (standing, unknown) = standing(core, names).await?;
+    let standing = standing.filter(|standing| {
+        found
+            .iter()
+            .any(|found| standing.is_of(core, &found.node.name, &cluster) && lacks(&found.engine, standing.edits()))
+    });
+    if only_merged && standing.is_none() {
+        return Err(Status::failed_precondition(format!("no node of {cluster} is known to lack what was merged")));
+    }
     let nodes = match api {
         Ok(api) => api.nodes().await,
         Err(error) => Err(error),
@@ -55,13 +82,18 @@ pub(crate) async fn propose(core: &Arc<Core>, text: String, why: String, who: St
     let core = Arc::clone(core);
     blocking(move || {
         let (asked, remarks) = asked(&cluster, &found, &nodes).map_err(Status::failed_precondition)?;
-        let remarks = [remarks, judged(&core, &found)?].concat();
-        let why =
-            if why.trim().is_empty() { format!("A rolling restart of {cluster} was asked for by {who}") } else { why };
+        let remarks = [remarks, judged(&core, &found)?, unknown].concat();
+        let why = match (why.trim(), &standing) {
+            ("", Some(standing)) => standing.why.clone(),
+            ("", None) => format!("A rolling restart of {cluster} was asked for by {who}"),
+            (why, _) => why.to_owned(),
+        };
         let elected = |found: &Found| {
             nodes.iter().flat_map(|nodes| &nodes.members).any(|member| member.elected && found.is(member))
         };
-        let members = found.iter().map(|found| Member {
+        let is_of =
+            |found: &&Found| standing.as_ref().is_none_or(|standing| standing.is_of(&core, &found.node.name, &cluster));
+        let members = found.iter().filter(is_of).map(|found| Member {
             node: &found.node,
             engine: &found.engine,
             endpoint: found.endpoint().to_string(),
@@ -72,7 +104,7 @@ pub(crate) async fn propose(core: &Arc<Core>, text: String, why: String, who: St
             members.collect(),
             asked,
             remarks,
-            (&why, &[]),
+            (&why, standing.as_ref().map(|standing| &standing.merged)),
             &core.config.plans,
             now(),
         );

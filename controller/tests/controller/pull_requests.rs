@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common_evidence::collectors::actuator::Actuator;
+use common_evidence::collectors::engine_config::EngineConfig;
+use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::Remedy;
-use common_plan::{Approval, ApprovalKey, Digest, PlanBytes, PlanId, Record, Stage, Step};
+use common_plan::{Approval, ApprovalKey, Digest, PlanBytes, PlanId, Record, Rollout, Stage, Step};
 use common_tls::Role;
 use controller_correlate::testing::{Node, STARTED};
 use controller_forge::{Author, Kind, RepositoryConfig};
@@ -13,6 +16,7 @@ use proto::v1;
 use proto::v1::diagnose_question::Message as Question;
 use proto::v1::diagnose_reply::Message as Reply;
 use proto::v1::plans_client::PlansClient;
+use proto::v1::rollouts_client::RolloutsClient;
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
@@ -259,6 +263,54 @@ async fn a_plain_remote_gets_a_branch_with_the_one_change_and_the_plan_ends_with
     assert_eq!(stages, [Stage::Proposed, Stage::Approved, Stage::Dispatched, Stage::Applied, Stage::Verified]);
     let said = scene.remedy().await.risk;
     assert!(said.contains("was not rolled out to es-1"), "{said}");
+}
+
+#[tokio::test]
+async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
+    let (remote, url) = remote();
+    let yml = format!("{}discovery.type: single-node\r\n", yml(9201));
+    let checkout = Checkout::new(&url, &yml);
+    let mut scene = Scene::start(Kind::Git, &url, None).await;
+    let policy = format!(
+        "approvers: [{{name: alice, key: '{}'}}]\nallow:\n  service: {{units: [elasticsearch.service]}}\n  config-install: \
+         {{files: [/etc/elasticsearch/elasticsearch.yml], keys: [http.port], units: [elasticsearch.service]}}\n",
+        scene.alice.public().unwrap()
+    );
+    let report = json!({"session": "0".repeat(32), "booted_at": 0, "highest_epoch": 0, "entries": []}).to_string();
+    let file = |path: &str, text: &str| json!([{"path": path, "text": text}]);
+    let config = json!({
+        "path": "/etc/elasticsearch/elasticsearch.yml", "text": yml, "modified_ms": 1, "digest": Digest::of(yml.as_bytes()),
+    });
+    let node = Node::bare()
+        .json::<EngineConfig>("/etc/elasticsearch/elasticsearch.yml", &config)
+        .json::<Actuator>("", &file("/var/lib/dialtone-actuator/report.json", &report))
+        .json::<NodePolicy>("", &file("/etc/dialtone/policy.yaml", &policy));
+    scene._agent.tell(node.evidence()).await;
+
+    let id = scene.approved().await;
+    scene.until(&id, Stage::Applied).await;
+    let branch = format!("dialtone/{id}");
+    git(remote.path(), &["update-ref", "refs/heads/main", &format!("refs/heads/{branch}")]);
+    scene.until(&id, Stage::Verified).await;
+    checkout.fetch("main");
+    let merged = checkout.show(&format!("origin/main:{PATH}"));
+
+    let mut rollouts = RolloutsClient::new(scene.lab.channel(&operator("viewer", Role::Viewer)).await);
+    let proposed = timeout(SOON, async {
+        loop {
+            let reply = rollouts.list(v1::ListRolloutsRequest { ended: false }).await.unwrap().into_inner();
+            if let Some(rollout) = reply.rollouts_json.first() {
+                break serde_json::from_slice::<Rollout>(rollout).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let proposed = proposed.await.expect("no rollout");
+    let plan = scene.get(&proposed.turns[0].plan).await.0.decode().unwrap();
+    let Step::ConfigInstall(install) = &plan.step else { panic!("{plan:#?}") };
+    assert_eq!((&install.from, &install.to), (&Digest::of(yml.as_bytes()), &Digest::of(merged.as_bytes())));
+    assert_eq!(plan.goal.cause.as_str(), "port-differs");
+    assert!(plan.why.sentence.contains(&format!("by plan {id}")), "{}", plan.why.sentence);
 }
 
 #[tokio::test]

@@ -28,6 +28,17 @@ pub struct Member<'a> {
     pub elected: bool,
 }
 
+/// An edit that was merged where the nodes' files come from.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// What it changes.
+    pub edits: Vec<Edit>,
+    /// The node it was made for.
+    pub node: NodeName,
+    /// What it was to mend there.
+    pub goal: Goal,
+}
+
 /// A rollout nobody has approved yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposed {
@@ -52,14 +63,13 @@ pub(crate) fn calls(product: Product, version: Option<(u32, u32)>) -> Calls {
 }
 
 /// A rolling restart of these nodes: in order of name, the elected one last, so that there is one election and not many. Where
-/// there are `edits`, which have been merged, each node's file gets them first, unless it has them. The error says what is in the
-/// way.
+/// an edit was `merged`, each node's file gets it first, unless it has it. The error says what is in the way.
 pub fn propose(
     cluster: &str,
     mut members: Vec<Member<'_>>,
     asked: bool,
     remarks: Vec<String>,
-    (why, edits): (&str, &[Edit]),
+    (why, merged): (&str, Option<&Merged>),
     terms: &Terms,
     now: Timestamp,
 ) -> Result<Proposed, String> {
@@ -81,7 +91,7 @@ pub fn propose(
     let ttl_ms = terms.valid_ms() + (count - 1) * PER_NODE_MS;
     let mut plans = Vec::new();
     for member in &members {
-        plans.push(one(member, cluster, (terms, ttl_ms), (why, edits), now)?);
+        plans.push(one(member, cluster, (terms, ttl_ms), (why, merged), now)?);
     }
     let ids = plans.iter().map(|(plan, ..)| plan.encode().map(|bytes| bytes.id()).map_err(|error| error.to_string()));
     let order = Order {
@@ -128,10 +138,11 @@ fn one(
     member: &Member<'_>,
     cluster: &str,
     (terms, ttl_ms): (&Terms, i64),
-    (why, edits): (&str, &[Edit]),
+    (why, merged): (&str, Option<&Merged>),
     now: Timestamp,
 ) -> Result<(Plan, u8, String), String> {
     let node: &NodeName = &member.node.name;
+    let edits = merged.map_or(&[][..], |merged| &merged.edits);
     let carrier = Actuated::of(member.node, terms).ok_or_else(|| {
         format!("{node} carries out no plans: on it, systemctl enable --now dialtone-actuator.socket")
     })?;
@@ -153,7 +164,8 @@ fn one(
     let sentence = format!("{} (rolling restart of {cluster})", why.trim_end_matches('.'));
     let why = Why { sentence: line(&sentence), evidence: Vec::new() };
     let cause = CAUSE.parse().map_err(|error| format!("{error}"))?;
-    let goal = Goal { endpoint: member.endpoint.clone(), cause };
+    let runs = Goal { endpoint: member.endpoint.clone(), cause };
+    let goal = merged.filter(|merged| merged.node == *node).map_or(runs, |merged| merged.goal.clone());
     let verb = if from.as_str() == "active" { Verb::Restart } else { Verb::Start };
     let restart = Step::Service(Service { unit: unit.clone(), verb, from: from.clone(), enable: false });
     let (step, title, undo) = match install(member, edits, &unit, &from)? {
@@ -200,6 +212,11 @@ fn install(
     let file = path.parse().map_err(|_| format!("{path} on {node} is no file that a plan may edit"))?;
     let to = Digest::of(text.as_bytes());
     Ok(Some(ConfigInstall { file, edits: edits.to_vec(), from, to, unit: unit.clone(), state: state.clone() }))
+}
+
+/// Whether it is known that an engine's file does not say what these edits make it say.
+pub fn lacks(engine: &EngineView, edits: &[Edit]) -> bool {
+    engine.config.known().is_some_and(|config| is_in_force(&config.value.text, edits).is_ok_and(|is| !is))
 }
 
 /// Whether the file says already what the edits make it say.

@@ -2,13 +2,13 @@
 
 use common_evidence::collectors::engine_config::EngineConfig;
 use common_plan::rollout::Calls;
-use common_plan::{ConfigInstall, Digest, Plan, Step, Verb};
+use common_plan::{ConfigInstall, Digest, Goal, Plan, Step, Verb};
 use common_yml::Edit;
 use controller_correlate::testing::{AT, Node};
 use controller_correlate::{EngineView, NodePicture};
 use serde_json::json;
 
-use super::propose::{Member, Proposed, propose};
+use super::propose::{Member, Merged, Proposed, propose};
 use crate::plan::Terms;
 use crate::step::tests::carrying;
 
@@ -42,7 +42,10 @@ fn proposed(nodes: &[NodePicture], elected: &str, edits: &[Edit], asked: bool) -
         endpoint: format!("http://{}:9200", node.name),
         elected: node.name.as_str() == elected,
     });
-    propose("logs", members.collect(), asked, Vec::new(), ("A test", edits), &Terms::default(), AT)
+    let goal = Goal { endpoint: "http://es:9200".to_owned(), cause: "bound-to-loopback".parse().unwrap() };
+    let merged = Merged { edits: edits.to_vec(), node: "es-1".parse().unwrap(), goal };
+    let subject = ("A test", Some(&merged).filter(|merged| !merged.edits.is_empty()));
+    propose("logs", members.collect(), asked, Vec::new(), subject, &Terms::default(), AT)
 }
 
 fn edits() -> Vec<Edit> {
@@ -81,6 +84,8 @@ fn what_was_merged_is_installed_byte_for_byte() {
     };
     assert_eq!((from, to), (&Digest::of(OLD.as_bytes()), &Digest::of(NEW.as_bytes())));
     assert_eq!(*installed, edits());
+    // It has to mend what it was merged for.
+    assert_eq!(only(&proposed).goal.cause.as_str(), "bound-to-loopback");
 }
 
 #[test]
