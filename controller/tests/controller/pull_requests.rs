@@ -6,6 +6,7 @@ use std::process::Command;
 
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::engine_config::EngineConfig;
+use common_evidence::collectors::interfaces::Interfaces;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::Remedy;
 use common_plan::{Approval, ApprovalKey, Digest, PlanBytes, PlanId, Record, Rollout, Stage, Step};
@@ -276,12 +277,16 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
          {{files: [/etc/elasticsearch/elasticsearch.yml], keys: [http.port], units: [elasticsearch.service]}}\n",
         scene.alice.public().unwrap()
     );
-    let report = json!({"session": "0".repeat(32), "booted_at": 0, "highest_epoch": 0, "entries": []}).to_string();
+    let report =
+        json!({"session": "0".repeat(32), "booted_at": STARTED, "highest_epoch": 0, "entries": []}).to_string();
     let file = |path: &str, text: &str| json!([{"path": path, "text": text}]);
     let config = json!({
         "path": "/etc/elasticsearch/elasticsearch.yml", "text": yml, "modified_ms": 1, "digest": Digest::of(yml.as_bytes()),
     });
+    // Its API cannot be reached from anywhere.
+    let addresses = json!({"addresses": [{"interface": "lo", "address": "127.0.0.1", "prefix": 8, "up": true}]});
     let node = Node::bare()
+        .json::<Interfaces>("", &addresses)
         .json::<EngineConfig>("/etc/elasticsearch/elasticsearch.yml", &config)
         .json::<Actuator>("", &file("/var/lib/dialtone-actuator/report.json", &report))
         .json::<NodePolicy>("", &file("/etc/dialtone/policy.yaml", &policy));
