@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common_model::Timestamp;
-use common_plan::{Carrier, Plan, PlanId, Stage, Step};
+use common_plan::{Carrier, ConfigEdit, Plan, PlanId, SecurityGroupAllow, Stage, Step};
 use controller_remedy::lifecycle::{Carried, CarriedTo, Event};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -63,31 +63,41 @@ impl Outcome {
     }
 }
 
-/// Does what the plan says, or finds that an earlier life of the controller has.
-async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
-    match &work.plan.step {
-        Step::ConfigEdit(step) => config_edit::act(core, work, step).await,
-        Step::SecurityGroupAllow(step) => security_group::act(core, work, step).await,
+/// A step of the controller's own.
+enum Own<'a> {
+    ConfigEdit(&'a ConfigEdit),
+    SecurityGroupAllow(&'a SecurityGroupAllow),
+}
+
+/// The plan's step, unless it is one for a node.
+fn own(step: &Step) -> Option<Own<'_>> {
+    match step {
+        Step::ConfigEdit(step) => Some(Own::ConfigEdit(step)),
+        Step::SecurityGroupAllow(step) => Some(Own::SecurityGroupAllow(step)),
         Step::SysctlSet(_)
         | Step::FirewallAllow(_)
         | Step::FirewallRevoke(_)
         | Step::UnitLimit(_)
         | Step::Service(_)
-        | Step::ConfigInstall(_) => not_ours(),
+        | Step::ConfigInstall(_) => None,
+    }
+}
+
+/// Does what the plan says, or finds that an earlier life of the controller has.
+async fn act(core: &Arc<Core>, work: &Work) -> Outcome {
+    match own(&work.plan.step) {
+        Some(Own::ConfigEdit(step)) => config_edit::act(core, work, step).await,
+        Some(Own::SecurityGroupAllow(step)) => security_group::act(core, work, step).await,
+        None => not_ours(),
     }
 }
 
 /// Looks how it fares that was done.
 async fn follow(core: &Arc<Core>, work: &Work) -> Outcome {
-    match &work.plan.step {
-        Step::ConfigEdit(step) => config_edit::follow(core, work, step).await,
-        Step::SecurityGroupAllow(step) => security_group::follow(core, work, step).await,
-        Step::SysctlSet(_)
-        | Step::FirewallAllow(_)
-        | Step::FirewallRevoke(_)
-        | Step::UnitLimit(_)
-        | Step::Service(_)
-        | Step::ConfigInstall(_) => not_ours(),
+    match own(&work.plan.step) {
+        Some(Own::ConfigEdit(step)) => config_edit::follow(core, work, step).await,
+        Some(Own::SecurityGroupAllow(step)) => security_group::follow(core, work, step).await,
+        None => not_ours(),
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use common_model::NodeName;
 use common_plan::{Action, ConfigEdit, Digest, Plan, Stage, Step};
-use common_yml::Edit;
 use controller_remedy::rollout::Merged;
 use tonic::Status;
 
@@ -21,10 +20,6 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn edits(&self) -> &[Edit] {
-        &self.merged.edits
-    }
-
     /// Whether a node's file is the one that was edited.
     pub(super) fn is_of(&self, core: &Core, node: &NodeName, cluster: &str) -> bool {
         let repository = core.repositories.get(&self.step.repository);

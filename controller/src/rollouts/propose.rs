@@ -68,9 +68,9 @@ async fn proposed(
     }
     let (standing, unknown) = standing(core, names).await?;
     let standing = standing.filter(|standing| {
-        found
-            .iter()
-            .any(|found| standing.is_of(core, &found.node.name, &cluster) && lacks(&found.engine, standing.edits()))
+        found.iter().any(|found| {
+            standing.is_of(core, &found.node.name, &cluster) && lacks(&found.engine, &standing.merged.edits)
+        })
     });
     if only_merged && standing.is_none() {
         return Err(Status::failed_precondition(format!("no node of {cluster} is known to lack what was merged")));

@@ -13,7 +13,7 @@ use tests_node::{Actuator, is_stopped, resume, until};
 
 use crate::agent::Agent;
 use crate::authority::Authority;
-use crate::run::Trial;
+use crate::run::{Run, Trial};
 use crate::scene::{Change, Scene};
 use crate::scripted::{Scripted, act};
 
@@ -56,8 +56,18 @@ struct Chain {
     scene: Scene,
 }
 
+/// Tries nine in ten by `alone`, so many of them at once, and one in ten with the whole loop.
+pub(crate) fn with_whole_loops(run: &Run, at_once: usize, alone: fn(&mut Trial<'_>)) {
+    let whole = run.trials * 9 / 10;
+    run.each(0..whole, at_once, alone);
+    // A whole loop takes seconds, which a few trials have not.
+    if run.strict {
+        run.each(whole..run.trials, 6, kill_some);
+    }
+}
+
 /// Kills some of them, somewhere, and checks what is left. When the engine answers, what is not killed ends confirmed.
-pub(crate) fn kill_some(trial: &mut Trial<'_>) {
+fn kill_some(trial: &mut Trial<'_>) {
     let engine = trial.rng.u8(..4) > 0;
     let point = trial.pick(&POINTS);
     let killed = some_of(trial);

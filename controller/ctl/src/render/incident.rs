@@ -31,15 +31,7 @@ pub(crate) fn list(incidents: &[Incident], all: bool, terminal: &Terminal) -> St
     }
     let rows: Vec<[Span; 4]> = incidents.iter().map(|incident| row(&page, incident, terminal)).collect();
     let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
-    let mut widths = [0; 4];
-    for row in rows.iter().chain([&headings]) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
-        }
-    }
-    for row in std::iter::once(headings).chain(rows) {
-        page.row(&widths, row.into());
-    }
+    page.table(headings, rows);
     page.to_text()
 }
 

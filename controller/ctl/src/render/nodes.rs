@@ -23,15 +23,7 @@ pub(crate) fn table(nodes: &[NodeReport], terminal: &Terminal) -> String {
     }
     let rows: Vec<[Span; 7]> = nodes.iter().flat_map(|node| rows(&page, node, terminal)).collect();
     let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
-    let mut widths = [0; 7];
-    for row in rows.iter().chain([&headings]) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
-        }
-    }
-    for row in std::iter::once(headings).chain(rows) {
-        page.row(&widths, row.into());
-    }
+    page.table(headings, rows);
     for NodeReport { summary, .. } in nodes {
         if let Some(warning) = clock_warning(summary) {
             page.cut(0, &warning, Style::Warning);

@@ -164,6 +164,19 @@ impl Page {
         self.lines.push(line);
     }
 
+    /// Rows under their headings, each column as wide as its widest cell.
+    pub(crate) fn table<const N: usize>(&mut self, headings: [Span; N], rows: Vec<[Span; N]>) {
+        let mut widths = [0; N];
+        for row in rows.iter().chain([&headings]) {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.width().max(*width);
+            }
+        }
+        for row in std::iter::once(headings).chain(rows) {
+            self.row(&widths, row.into());
+        }
+    }
+
     /// Cells next to each other, padded to these widths where there is one, cut at the edge.
     pub(crate) fn row(&mut self, widths: &[usize], cells: Vec<Span>) {
         const GAP: usize = 2;

@@ -18,14 +18,7 @@ pub(super) const INVARIANT: Invariant = Invariant {
     promise: "what was not confirmed is undone, whoever has died, and after a boot",
     trials: 1000,
     few: 40,
-    prove: |run: &Run| {
-        let alone = run.trials * 9 / 10;
-        run.each(0..alone, 24, undone);
-        // A whole loop takes seconds, which a few trials have not.
-        if run.strict {
-            run.each(alone..run.trials, 6, chain::kill_some);
-        }
-    },
+    prove: |run: &Run| chain::with_whole_loops(run, 24, undone),
 };
 
 /// Who dies, and what comes after.

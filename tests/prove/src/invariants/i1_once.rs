@@ -16,14 +16,7 @@ pub(super) const INVARIANT: Invariant = Invariant {
     promise: "no plan acts twice, whoever retries, whoever was killed when",
     trials: 1000,
     few: 40,
-    prove: |run: &Run| {
-        let alone = run.trials * 9 / 10;
-        run.each(0..alone, 4, once);
-        // A whole loop takes seconds, which a few trials have not.
-        if run.strict {
-            run.each(alone..run.trials, 6, chain::kill_some);
-        }
-    },
+    prove: |run: &Run| chain::with_whole_loops(run, 4, once),
 };
 
 /// How often it is handed in again.

@@ -21,15 +21,7 @@ pub(crate) fn list(records: &[Record], all: bool, terminal: &Terminal) -> String
     }
     let rows: Vec<[Span; 4]> = records.iter().map(|record| row(&page, record)).collect();
     let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
-    let mut widths = [0; 4];
-    for row in rows.iter().chain([&headings]) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
-        }
-    }
-    for row in std::iter::once(headings).chain(rows) {
-        page.row(&widths, row.into());
-    }
+    page.table(headings, rows);
     page.to_text()
 }
 

@@ -242,15 +242,7 @@ pub(crate) fn list(rollouts: &[Rollout], all: bool, terminal: &Terminal) -> Stri
     }
     let headings = ["ROLLOUT", "STATE", "CLUSTER", "NODES"].map(|heading| page.span(heading, Style::Dim));
     let rows: Vec<[Span; 4]> = rollouts.iter().map(|rollout| row(&page, rollout)).collect();
-    let mut widths = [0; 4];
-    for row in rows.iter().chain([&headings]) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
-        }
-    }
-    for row in std::iter::once(headings).chain(rows) {
-        page.row(&widths, row.into());
-    }
+    page.table(headings, rows);
     page.to_text()
 }
 
