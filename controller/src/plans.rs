@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common_model::Timestamp;
 use common_model::text::printable_line;
-use common_plan::{Carrier, Entry, InvalidPlan, Plan, PlanBytes, PlanId, Record, RolloutId, Stage, State};
+use common_plan::{Carrier, Entry, FollowUp, InvalidPlan, Plan, PlanBytes, PlanId, Record, RolloutId, Stage, State};
 use controller_remedy::lifecycle::{self, Carried, Event, Impossible, Life};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
 use serde::{Deserialize, Serialize};
@@ -203,11 +203,13 @@ impl Plans {
             expires_at: plan.expires_at,
             needed,
             approvals: Vec::new(),
+            could_approve: Vec::new(),
             stage: Stage::Proposed,
             history: Vec::new(),
             link: None,
             reverted_by: None,
             rollout: rollout.cloned(),
+            follow_up: None,
         };
         let kept = Kept { bytes, life: Life::new(record), run_before: None };
         let detail = format!("{for_what}: {title}; bytes sha256:{}", kept.bytes.digest());
@@ -275,6 +277,16 @@ impl Plans {
         let (mut kept, version) = self.versioned(id)?;
         self.audit.append(&note(who, "revert-proposed", id, format!("by plan {by}")), now)?;
         kept.life.record.reverted_by = Some(by.clone());
+        self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Notes what is to bring to the nodes what a plan had merged. That a rollout was proposed is in the audit log as its own.
+    pub(crate) fn followed_up(&self, id: &PlanId, by: FollowUp) -> Result<(), PlanError> {
+        let _writing = self.lock();
+        let (mut kept, version) = self.versioned(id)?;
+        kept.life.record.follow_up = Some(by);
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();
         Ok(())

@@ -26,7 +26,7 @@ pub use names::{
 };
 pub use plan::{CarriedOutBy, Goal, InvalidPlan, MAX_PLAN_BYTES, OnNode, Plan, PlanBytes, PlanId, SCHEMA, Why};
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
-pub use record::{Approved, Record, Stage, Transition};
+pub use record::{Approved, FollowUp, Record, Stage, Transition};
 pub use report::{Entry, Report, State};
 pub use rollout::{Rollout, RolloutId};
 pub use step::{

@@ -9,7 +9,7 @@ use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::collectors::interfaces::Interfaces;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::Remedy;
-use common_plan::{Approval, ApprovalKey, Digest, PlanBytes, PlanId, Record, Rollout, Stage, Step};
+use common_plan::{Approval, ApprovalKey, Digest, FollowUp, PlanBytes, PlanId, Record, Rollout, Stage, Step};
 use common_tls::Role;
 use controller_correlate::testing::{Node, STARTED};
 use controller_forge::{Author, Kind, RepositoryConfig};
@@ -316,6 +316,16 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
     assert_eq!((&install.from, &install.to), (&Digest::of(yml.as_bytes()), &Digest::of(merged.as_bytes())));
     assert_eq!(plan.goal.cause.as_str(), "port-differs");
     assert!(plan.why.sentence.contains(&format!("by plan {id}")), "{}", plan.why.sentence);
+    // From the plan that had it merged people find the rollout.
+    let followed = timeout(SOON, async {
+        loop {
+            if let Some(by) = scene.get(&id).await.1.follow_up {
+                break by;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(followed.await.expect("nothing follows"), FollowUp::Rollout(proposed.id));
 }
 
 #[tokio::test]
