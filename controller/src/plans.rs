@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common_model::Timestamp;
 use common_model::text::printable_line;
-use common_plan::{Carrier, Entry, FollowUp, InvalidPlan, Plan, PlanBytes, PlanId, Record, RolloutId, Stage, State};
+use common_plan::{Carrier, Entry, InvalidPlan, Plan, PlanBytes, PlanId, Record, RolloutId, Stage, State};
 use controller_remedy::lifecycle::{self, Carried, Event, Impossible, Life};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ impl Plans {
         for (n, (key, _)) in rows.into_iter().enumerate() {
             let Some((made_at, id)) = ended(&key) else { continue };
             if n >= MAX_ENDED || now.millis_since(made_at) > KEEP_MS {
-                batch = batch.delete(format!("plan/{id}")).delete(key);
+                batch = batch.delete(format!("plan/{id}")).delete(format!("acted/{id}")).delete(key);
             }
         }
         if batch.delete.is_empty() { Ok(()) } else { Ok(self.store.commit(PARTITION, &batch)?) }
@@ -282,11 +282,11 @@ impl Plans {
         Ok(())
     }
 
-    /// Notes what is to bring to the nodes what a plan had merged. That a rollout was proposed is in the audit log as its own.
-    pub(crate) fn followed_up(&self, id: &PlanId, by: FollowUp) -> Result<(), PlanError> {
+    /// Notes which rollout is to bring to the nodes what a plan had merged. That it was proposed is in the audit log as its own.
+    pub(crate) fn followed_up(&self, id: &PlanId, by: &RolloutId) -> Result<(), PlanError> {
         let _writing = self.lock();
         let (mut kept, version) = self.versioned(id)?;
-        kept.life.record.follow_up = Some(by);
+        kept.life.record.follow_up = Some(by.clone());
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();
         Ok(())

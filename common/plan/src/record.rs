@@ -45,19 +45,9 @@ pub struct Record {
     /// The rollout it belongs to, which says when its turn is.
     #[serde(default)]
     pub rollout: Option<RolloutId>,
-    /// What is to bring to the nodes what this plan had merged.
+    /// The rollout that is to bring to the nodes what this plan had merged, which no node has by that.
     #[serde(default)]
-    pub follow_up: Option<FollowUp>,
-}
-
-/// What follows on a plan that had something merged, which no node has by that.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FollowUp {
-    /// This rollout was proposed.
-    Rollout(RolloutId),
-    /// Nothing was proposed, and why.
-    Nothing(String),
+    pub follow_up: Option<RolloutId>,
 }
 
 /// One person's approval.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common_model::Timestamp;
-use common_plan::{Carrier, ConfigEdit, FollowUp, Plan, PlanId, SecurityGroupAllow, Stage, Step};
+use common_plan::{Carrier, ConfigEdit, Plan, PlanId, SecurityGroupAllow, Stage, Step};
 use controller_remedy::lifecycle::{Carried, CarriedTo, Event};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -210,8 +210,6 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
             happened(core, &work.id, Event::Carried(carried)).await?;
             if is_merged && let Err(status) = rollouts::propose_merged(core, &work.plan.node).await {
                 warn!(plan = %work.id, reason = status.message(), "no rollout is proposed of what was merged");
-                let (core, why) = (Arc::clone(core), FollowUp::Nothing(shown(status.message())));
-                blocking(move || core.plans.followed_up(&work.id, why)).await?;
             }
             Ok(Duration::ZERO)
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common_model::NodeName;
 use common_model::preflight::Answer;
-use common_plan::{FollowUp, PlanId};
+use common_plan::PlanId;
 use controller_diagnose::preflight;
 use controller_remedy::rollout::{Member, Proposed, lacks};
 use futures::future::join_all;
@@ -63,11 +63,8 @@ async fn proposed(
     .await?;
     if let Some(open) = open {
         use common_plan::rollout::RolloutStage::Proposed;
-        // One that ends in a moment is of no use to who is to read and sign it; one that was there before the merge does not
-        // bring what was merged.
-        let usable = !only_merged
-            && open.rollout.stage == Proposed
-            && open.rollout.turns.iter().all(|turn| !is_over(core, &turn.plan));
+        // One that ends in a moment is of no use to who is to read and sign it.
+        let usable = open.rollout.stage == Proposed && open.rollout.turns.iter().all(|turn| !is_over(core, &turn.plan));
         return if usable { Ok(open) } else { Err(busy(&open)) };
     }
     let (standing, unknown) = standing(core, names).await?;
@@ -134,7 +131,7 @@ fn store(core: &Core, proposed: &Proposed, merged: Option<&PlanId>, who: &str) -
     }
     core.rollouts.take_in(proposed, who, now())?;
     if let Some(merged) = merged {
-        core.plans.followed_up(merged, FollowUp::Rollout(proposed.rollout.id.clone()))?;
+        core.plans.followed_up(merged, &proposed.rollout.id)?;
     }
     info!(rollout = %proposed.rollout.id, cluster = proposed.rollout.cluster, nodes = proposed.plans.len(), "proposed");
     Ok(core.rollouts.get(&proposed.rollout.id)?)

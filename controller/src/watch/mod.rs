@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common_model::incident::{ApprovedBy, Incident, IncidentChange, IncidentId, IncidentPlan};
 use common_model::{Endpoint, Timestamp};
-use common_plan::{Carrier, FollowUp, Record, RolloutId, Stage};
+use common_plan::{Carrier, Record, Stage};
 use common_probe::{Limits, probe_endpoint};
 use controller_correlate::changes::timeline;
 use controller_remedy::incident::Event;
@@ -194,10 +194,7 @@ fn in_short(record: &Record) -> IncidentPlan {
         since: last.map_or(record.made_at, |step| step.at),
         because: last.and_then(|step| step.because.clone()),
         link: record.link.clone(),
-        rollout: record.rollout.as_ref().map(RolloutId::to_string),
-        follow_up: match &record.follow_up {
-            Some(FollowUp::Rollout(rollout)) => Some(rollout.to_string()),
-            Some(FollowUp::Nothing(_)) | None => None,
-        },
+        rollout: record.rollout.as_ref().map(ToString::to_string),
+        follow_up: record.follow_up.as_ref().map(ToString::to_string),
     }
 }

@@ -9,7 +9,7 @@ use common_evidence::collectors::engine_config::EngineConfig;
 use common_evidence::collectors::interfaces::Interfaces;
 use common_evidence::collectors::policy::NodePolicy;
 use common_model::diagnosis::Remedy;
-use common_plan::{Approval, ApprovalKey, Digest, FollowUp, PlanBytes, PlanId, Record, Rollout, Stage, Step};
+use common_plan::{Approval, ApprovalKey, Digest, PlanBytes, PlanId, Record, Rollout, Stage, Step};
 use common_tls::Role;
 use controller_correlate::testing::{Node, STARTED};
 use controller_forge::{Author, Kind, RepositoryConfig};
@@ -325,7 +325,7 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
             tokio::task::yield_now().await;
         }
     });
-    assert_eq!(followed.await.expect("nothing follows"), FollowUp::Rollout(proposed.id));
+    assert_eq!(followed.await.expect("nothing follows"), proposed.id);
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! Keys on an open plan or rollout: reading it to its end, saying yes or no to it.
 
-use common_plan::FollowUp;
-
 use super::model::{Effect, Key, Model, No, Sent, Subject};
 use super::update::{SAY_WHY, Typed, open, typed};
 use super::view::{open_page, room};
@@ -67,10 +65,7 @@ pub(super) fn no(model: &Model) -> Option<No> {
 /// The rollout that brings to the nodes what the open plan had merged.
 pub(super) fn rollout_of(model: &Model) -> Option<Subject> {
     match sent(model)? {
-        Sent::Plan(plan) => match &plan.record.follow_up {
-            Some(FollowUp::Rollout(id)) => Some(Subject::Rollout(id.clone())),
-            Some(FollowUp::Nothing(_)) | None => None,
-        },
+        Sent::Plan(plan) => plan.record.follow_up.clone().map(Subject::Rollout),
         Sent::Rollout(_) => None,
     }
 }
@@ -92,7 +87,9 @@ fn approve(model: &mut Model) -> Option<Effect> {
         model.notice = Some("there is more below: read it first (space)".to_owned());
         return None;
     }
-    model.open.as_mut()?.sending = true;
+    let open = model.open.as_mut()?;
+    // What comes of it is told at the top.
+    (open.sending, open.scroll) = (true, 0);
     Some(Effect::Sign(sent))
 }
 

@@ -1,7 +1,7 @@
 //! Rollouts in the console, and whatever two persons decide.
 
 use common_plan::rollout::{Phase, RolloutStage};
-use common_plan::{Approved, FollowUp, Stage};
+use common_plan::{Approved, Stage};
 
 use super::model::{Effect, Event, Key, Model, Sent, Subject};
 use super::tests::{busy, console, key, press, screen};
@@ -146,11 +146,11 @@ fn from_what_was_merged_to_the_rollout_that_brings_it() {
     press(&mut model, Key::Enter);
     update(&mut model, Event::Sent(Subject::Plan(merged.id()), Ok(Sent::Plan(Box::new(merged.clone())))));
     let shown = screen(&model);
-    assert!(shown.contains("is being proposed") && !shown.contains("r its rollout"), "{shown}");
+    assert!(shown.contains("✓ merged") && !shown.contains("r its rollout"), "{shown}");
     assert_eq!(press(&mut model, Key::Char('r')), None);
     // The plan has ended: that it is followed is heard with the lists.
     let rollout = rollout();
-    merged.record.follow_up = Some(FollowUp::Rollout(rollout.rollout.id.clone()));
+    merged.record.follow_up = Some(rollout.rollout.id.clone());
     update(&mut model, board(&merged.record));
     assert!(screen(&model).contains("r its rollout"), "{}", screen(&model));
     assert_eq!(press(&mut model, Key::Char('r')), Some(Effect::Watch(subject(&rollout))));

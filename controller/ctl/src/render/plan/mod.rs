@@ -6,7 +6,7 @@ mod list;
 pub(crate) mod tests;
 
 use common_model::text::printable_line;
-use common_plan::{Action, Carrier, FollowUp, Plan, Record, Stage, Step, Transition};
+use common_plan::{Action, Carrier, Plan, Record, Stage, Step, Transition};
 
 pub(crate) use effect::headline;
 pub(crate) use list::{list, row, waits};
@@ -274,26 +274,10 @@ impl Sections<'_> {
         if let Some(by) = self.record().reverted_by.clone() {
             self.entry("", &format!("  plan {by} takes it back"), Style::Plain);
         }
-        self.follow_up();
-        self.page.blank();
-    }
-
-    /// What is merged is on no node yet.
-    fn follow_up(&mut self) {
-        let record = self.record();
-        if record.action != Action::ConfigEdit || record.stage != Stage::Verified {
-            return;
+        if let Some(by) = self.record().follow_up.clone() {
+            self.entry("", &format!("  rollout {by} brings it to the nodes: dialtone approve {by}"), Style::Strong);
         }
-        let (words, style) = match &record.follow_up {
-            Some(FollowUp::Rollout(id)) => {
-                (format!("rollout {id} brings it to the nodes: dialtone rollout {id}"), Style::Strong)
-            }
-            Some(FollowUp::Nothing(why)) => {
-                (format!("no rollout was proposed of it, so that no node gets it by itself: {why}"), Style::Warning)
-            }
-            None => ("a rollout that brings it to the nodes that lack it is being proposed".to_owned(), Style::Plain),
-        };
-        self.entry("ROLLOUT", &words, style);
+        self.page.blank();
     }
 
     fn exact(&mut self) {
