@@ -2,8 +2,8 @@
 
 use common_model::Network;
 use common_plan::{
-    CarriedOutBy, FirewallAllow, Label, Limit, LimitValue, Opening, Place, RulesFile, Service, Step, Sysctl, SysctlSet,
-    UnitLimit, Verb,
+    CarriedOutBy, Digest, FirewallAllow, Label, Limit, LimitValue, Opening, Place, RulesFile, Service, Step, Sysctl,
+    SysctlSet, UnitLimit, Verb,
 };
 
 use super::*;
@@ -143,6 +143,20 @@ fn limits_are_the_lines_of_a_file() {
         "/etc/systemd/system/es.service.d/60-dialtone.conf\na new file; nothing is done if there is one\n\
          +# Written by Dialtone.\n+[Service]\n+LimitNOFILE=65535\n+LimitMEMLOCK=infinity\n\
          systemctl daemon-reload\nsystemctl start es.service\n"
+    );
+}
+
+#[test]
+fn limits_are_taken_away_with_their_file() {
+    let from = Some(Digest::of(b"x"));
+    let unit = "es.service".parse().unwrap();
+    assert_eq!(
+        does(Step::UnitLimit(UnitLimit { unit, limits: [].into(), from, start: None })),
+        format!(
+            "rm /etc/systemd/system/es.service.d/60-dialtone.conf\nonly if its SHA-256 is {}\nsystemctl daemon-reload\n\
+             es.service keeps the limits it runs with until its next start\n",
+            Digest::of(b"x")
+        )
     );
 }
 
