@@ -88,6 +88,8 @@ pub struct Happening {
 pub enum What {
     /// It was first seen.
     Opened,
+    /// It had ended by itself, and soon did not answer again.
+    Reopened,
     /// Another cause was found.
     Verdict,
     /// It answers, and a plan is still on trial.
@@ -119,12 +121,21 @@ pub struct IncidentPlan {
     pub needed: u8,
     /// Who has.
     pub approved_by: Vec<ApprovedBy>,
+    /// Who still could, by name, as far as is known; not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub could_approve: Vec<String>,
     /// When it came to where it stands.
     pub since: Timestamp,
     /// Why it stands there, where something was said.
     pub because: Option<String>,
     /// Where people see what was made of it, for example the address of a pull request.
     pub link: Option<String>,
+    /// The rollout it belongs to: it is approved with all of that one's plans.
+    #[serde(default)]
+    pub rollout: Option<String>,
+    /// The rollout that brings to the nodes what this plan had merged.
+    #[serde(default)]
+    pub follow_up: Option<String>,
 }
 
 /// One person's approval.
@@ -164,6 +175,11 @@ impl Incident {
     /// Whether it has not ended.
     pub fn is_open(&self) -> bool {
         self.closed.is_none()
+    }
+
+    /// How it came to be open the last time.
+    pub fn began(&self) -> Option<&Happening> {
+        self.history.iter().rev().find(|happening| matches!(happening.what, What::Opened | What::Reopened))
     }
 
     /// Whether a plan for it is handed over or live, and not proven yet.

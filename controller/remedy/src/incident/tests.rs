@@ -31,9 +31,12 @@ fn plan(id: &str, stage: &str) -> IncidentPlan {
         on_trial: stage == "applied",
         needed: 1,
         approved_by: Vec::new(),
+        could_approve: Vec::new(),
         since: Timestamp(1),
         because: None,
         link: None,
+        rollout: None,
+        follow_up: None,
     }
 }
 
@@ -63,6 +66,19 @@ fn it_lasts_until_the_endpoint_answers() {
     // The cause it had is what people look for afterwards.
     assert_eq!(incident.verdict.cause.as_str(), "bootstrap-check");
     assert_eq!(after(&incident, looked(false, "not-running"), Timestamp(9)), None);
+}
+
+#[test]
+fn what_comes_and_goes_is_one_incident() {
+    let ended = live([looked(true, "healthy")]);
+    let again = |at| reopened(&ended, look(false, "host-firewall"), "controller", Timestamp(at));
+    let incident = again(REOPENS_MS).unwrap();
+    assert!(incident.is_open() && incident.verdict.cause.as_str() == "host-firewall");
+    assert_eq!(told(&incident), [What::Opened, What::Closed, What::Reopened, What::Verdict]);
+    assert_eq!(incident.began().unwrap().what, What::Reopened);
+    assert_eq!(again(REOPENS_MS + 2), None);
+    let by_person = live([Event::Closed { operator: "alice".to_owned(), because: "done".to_owned() }]);
+    assert_eq!(reopened(&by_person, look(false, "not-running"), "controller", Timestamp(5)), None);
 }
 
 #[test]
