@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agent_act::clock::now;
@@ -14,6 +14,7 @@ use common_tls::{Credentials, Identity};
 use controller_store::{Batch, SledStore, Store};
 use serde_json::json;
 use tempfile::TempDir;
+use tests_node::Running;
 
 use crate::machine::Machine;
 use crate::programs;
@@ -69,20 +70,20 @@ impl Authority {
     }
 
     /// Starts the real controller.
-    pub(crate) fn run(&self) -> Child {
+    pub(crate) fn run(&self) -> Running {
         self.start(self.command())
     }
 
     /// Starts it on another machine.
-    pub(crate) fn run_on(&self, machine: &Machine) -> Child {
+    pub(crate) fn run_on(&self, machine: &Machine) -> Running {
         let mut command = machine.command(programs::controller());
         command.arg("--config").arg(self.config());
         self.start(command)
     }
 
-    fn start(&self, mut command: Command) -> Child {
+    fn start(&self, mut command: Command) -> Running {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
-        command.arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
+        Running::start(command.arg("run").stdout(Stdio::null()).stderr(log))
     }
 
     /// What the real controller tells the journal.
