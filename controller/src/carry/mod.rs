@@ -204,13 +204,14 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
     };
     match outcome {
         Outcome::Is(carried) => {
-            let carried = Carried { because: shown(&carried.because), ..carried };
-            info!(plan = %work.id, to = ?carried.to, because = %carried.because, "carried on");
             let is_merged = carried.to == CarriedTo::Verified && matches!(work.plan.step, Step::ConfigEdit(_));
+            let because = match is_merged {
+                true => format!("{}; {}", carried.because, rolled_out(core, &work).await),
+                false => carried.because,
+            };
+            let carried = Carried { because: shown(&because), ..carried };
+            info!(plan = %work.id, to = ?carried.to, because = %carried.because, "carried on");
             happened(core, &work.id, Event::Carried(carried)).await?;
-            if is_merged && let Err(status) = rollouts::propose_merged(core, &work.plan.node).await {
-                warn!(plan = %work.id, reason = status.message(), "no rollout is proposed of what was merged");
-            }
             Ok(Duration::ZERO)
         }
         Outcome::Wait(again) => Ok(again),
@@ -225,6 +226,18 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
             let carried = Carried { to, because: shown(&because), link: None };
             happened(core, &work.id, Event::Carried(carried)).await?;
             Ok(AGAIN)
+        }
+    }
+}
+
+/// Proposes the rollout of what was merged, before the plan ends: whoever is killed in between does it again. In words, what there
+/// is to do next.
+async fn rolled_out(core: &Arc<Core>, work: &Work) -> String {
+    let node = &work.plan.node;
+    match rollouts::propose_merged(core, work.id.clone(), node.clone()).await {
+        Ok(kept) => format!("to have it rolled out: dialtone approve {}", kept.rollout.id),
+        Err(status) => {
+            format!("no rollout is proposed: {}. Later: dialtone rollout propose {node}", status.message())
         }
     }
 }

@@ -292,11 +292,15 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
         .json::<NodePolicy>("", &file("/etc/dialtone/policy.yaml", &policy));
     scene._agent.tell(node.evidence()).await;
 
+    // One that is alone, too, and that nobody gave another name.
+    let mut other = FakeAgent::connect(scene.lab.channel(&crate::support::node("es-2")).await).await.attend();
+    other.tell(node.evidence()).await;
+
     let id = scene.approved().await;
     scene.until(&id, Stage::Applied).await;
     let branch = format!("dialtone/{id}");
     git(remote.path(), &["update-ref", "refs/heads/main", &format!("refs/heads/{branch}")]);
-    scene.until(&id, Stage::Verified).await;
+    let told = because(&scene.until(&id, Stage::Verified).await).to_owned();
     checkout.fetch("main");
     let merged = checkout.show(&format!("origin/main:{PATH}"));
 
@@ -311,6 +315,8 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
         }
     });
     let proposed = proposed.await.expect("no rollout");
+    assert!(told.ends_with(&format!("to have it rolled out: dialtone approve {}", proposed.id)), "{told}");
+    assert_eq!(proposed.turns.len(), 1, "{:#?}", proposed.turns);
     let plan = scene.get(&proposed.turns[0].plan).await.0.decode().unwrap();
     let Step::ConfigInstall(install) = &plan.step else { panic!("{plan:#?}") };
     assert_eq!((&install.from, &install.to), (&Digest::of(yml.as_bytes()), &Digest::of(merged.as_bytes())));
