@@ -8,8 +8,8 @@ use system_tests::lab::{Engine, SysctlGuard};
 use system_tests::product::Laptop;
 use system_tests::terminal::{Screen, Terminal, marked};
 
-use super::{STARTS, Trusting, dialtone, json, stage};
-use crate::fleet::fleet;
+use super::{STARTS, Trusting, json, stage};
+use crate::fleet::{Fleet, fleet};
 
 /// For an engine to start, and to be seen from outside, on a busy machine.
 const PROVEN: Duration = Duration::from_secs(120);
@@ -46,7 +46,7 @@ impl Console {
     }
 
     /// Opens the plan of the open incident.
-    fn read_plan(&self, plan: &str) {
+    pub(super) fn read_plan(&self, plan: &str) {
         self.0.wait_text("p its plan").unwrap();
         self.0.press("p").unwrap();
         self.0.wait_text(&format!("[{plan}]")).unwrap();
@@ -72,7 +72,7 @@ impl Console {
     }
 
     /// Reads the open plan to its end and says yes.
-    fn say_yes(&self) {
+    pub(super) fn say_yes(&self) {
         let mut asked = self.0.wait("the question", question).unwrap();
         while asked.contains("more lines") {
             self.0.press(" ").unwrap();
@@ -83,13 +83,13 @@ impl Console {
     }
 
     /// Follows the open plan until its headline says this.
-    fn follow(&self, outcome: &str) {
+    pub(super) fn follow(&self, outcome: &str) {
         let headline = format!("{outcome} — ");
         self.0.wait_for(outcome, PROVEN, |screen| screen.contents().contains(&headline).then_some(())).unwrap();
     }
 
     /// Goes back from what is open to what is below it.
-    fn back(&self) {
+    pub(super) fn back(&self) {
         self.0.press("q").unwrap();
     }
 
@@ -101,8 +101,8 @@ impl Console {
 }
 
 /// The newest incident of an endpoint.
-pub(crate) fn last_incident(endpoint: &str) -> Value {
-    let incidents: Value = json(&dialtone(&["incidents", "--all", "-o", "json"]));
+pub(crate) fn last_incident(fleet: &Fleet, endpoint: &str) -> Value {
+    let incidents: Value = json(&fleet.dialtone(&["incidents", "--all", "-o", "json"]).unwrap());
     let of_it = incidents.as_array().unwrap().iter().filter(|incident| incident["endpoint"] == endpoint);
     let newest = of_it.max_by_key(|incident| incident["id"].as_str().and_then(|id| id.parse::<u64>().ok()));
     newest.cloned().unwrap_or_else(|| panic!("none for {endpoint}: {incidents:#}"))
@@ -123,7 +123,7 @@ fn mends(trusting: &Trusting, cause: &str, action: &str) {
     console.see_it_ended();
     console.quit();
     assert_eq!(stage(&plan), "verified");
-    let incident = last_incident(&endpoint);
+    let incident = last_incident(fleet(), &endpoint);
     assert_eq!(incident["closed"]["who"], "controller", "{incident:#}");
     let of_it = |done: &&Value| done["id"] == plan.as_str();
     let done = incident["plans"].as_array().unwrap().iter().find(of_it).unwrap_or_else(|| panic!("{incident:#}"));

@@ -15,7 +15,7 @@ fn approver(name: &str, role: &str) -> Laptop {
 }
 
 /// Text as it was before it was broken into lines.
-fn unwrapped(text: &str) -> String {
+pub(super) fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
