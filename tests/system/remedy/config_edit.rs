@@ -236,7 +236,11 @@ fn a_file_that_is_not_what_was_merged_for_is_left_and_one_that_does_not_start_is
     let starts = broken.starts();
     let told = site().dialtone(&["approve", &rollout, "--yes"]);
     assert_eq!(told.code, Some(1), "{told:?}");
-    assert!(unwrapped(&told.stdout).contains("/etc/elasticsearch/elasticsearch.yml does not hold what the plan was made for"), "{told:?}");
+    assert!(
+        unwrapped(&told.stdout)
+            .contains("/etc/elasticsearch/elasticsearch.yml does not hold what the plan was made for"),
+        "{told:?}"
+    );
     assert_eq!(site().stage(&plan_of(&rollout)), "refused");
     assert_eq!((broken.on_node(), broken.starts()), (by_hand, starts));
 
