@@ -137,7 +137,7 @@ impl Plans {
         for (n, (key, _)) in rows.into_iter().enumerate() {
             let Some((made_at, id)) = ended(&key) else { continue };
             if n >= MAX_ENDED || now.millis_since(made_at) > KEEP_MS {
-                batch = batch.delete(format!("plan/{id}")).delete(key);
+                batch = batch.delete(format!("plan/{id}")).delete(format!("acted/{id}")).delete(key);
             }
         }
         if batch.delete.is_empty() { Ok(()) } else { Ok(self.store.commit(PARTITION, &batch)?) }
