@@ -1,6 +1,6 @@
 //! A real Gitea of the test's own, with a repository in it.
 //!
-//! Its program is built once from the Go module proxy and kept where the lab keeps what takes long to make.
+//! `tests/prepare` has built it, from the Go module proxy.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-const MODULE: &str = "code.gitea.io/gitea@v1.26.0";
+const GITEA: &str = "code.gitea.io-gitea@v1.26.0";
 /// Sqlite's migrations on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
@@ -43,39 +43,16 @@ fn check(command: &mut Command) -> String {
 /// The program and the files it serves from.
 fn program() -> PathBuf {
     let cache = std::env::var_os("DIALTONE_LAB_CACHE").filter(|path| !path.is_empty());
-    let cache = cache.map_or_else(|| PathBuf::from("/var/cache/dialtone-lab"), PathBuf::from);
-    let done = cache.join(MODULE.replace('/', "-"));
-    fs::create_dir_all(&cache).unwrap();
-    let lock = File::create(cache.join("gitea.lock")).unwrap();
-    lock.lock().unwrap();
-    if done.exists() {
-        return done;
-    }
-    let go = || {
-        let mut go = Command::new("go");
-        // A newer toolchain is fetched where this one is older than the module wants.
-        go.env("GOTOOLCHAIN", "auto").env("GOFLAGS", "-mod=readonly");
-        go
-    };
-    let module: Value = serde_json::from_str(&check(go().args(["mod", "download", "-json", MODULE]))).unwrap();
-    let source = PathBuf::from(module["Dir"].as_str().unwrap());
-    let making = cache.join(".making-gitea");
-    drop(fs::remove_dir_all(&making));
-    fs::create_dir_all(&making).unwrap();
-    let build = ["build", "-trimpath", "-ldflags", "-s -w", "-tags", "sqlite sqlite_unlock_notify", "-o"];
-    check(go().current_dir(&source).args(build).arg(making.join("gitea")).arg("."));
-    for part in ["templates", "options", "public"] {
-        check(Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(source.join(part)).arg(&making));
-    }
-    fs::rename(&making, &done).unwrap();
-    done
+    let program = cache.map_or_else(|| PathBuf::from("/var/cache/dialtone-lab"), PathBuf::from).join(GITEA);
+    assert!(program.exists(), "there is no {}: run tests/prepare", program.display());
+    program
 }
 
 impl Gitea {
     /// One with the user `ops` and their empty repository `config`.
     pub(crate) async fn start() -> Self {
         common_tls::use_ring();
-        let program = tokio::task::spawn_blocking(program).await.unwrap();
+        let program = program();
         let directory = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let root = format!("http://127.0.0.1:{port}");
