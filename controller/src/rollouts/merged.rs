@@ -12,6 +12,8 @@ use crate::plans::Kept;
 
 /// An edit that the repository stands by.
 pub(super) struct Standing {
+    /// The plan that had it merged.
+    pub(super) plan: PlanId,
     /// What nodes are to get.
     pub(super) merged: Merged,
     /// For those who approve it.
@@ -28,8 +30,8 @@ impl Standing {
     }
 }
 
-/// The newest edit merged for one of these nodes, among them this one that is about to be told so, provided the repository still has the file as it was approved: what was changed
-/// again since is not brought to any node. Else what could not be looked at.
+/// The newest edit merged for one of these nodes, `just` included, which is about to be told so; provided the repository still has
+/// the file as it was approved: what was changed again since is not brought to any node. Else what could not be looked at.
 pub(super) async fn standing(
     core: &Arc<Core>,
     nodes: Vec<NodeName>,
@@ -47,7 +49,7 @@ pub(super) async fn standing(
             Ok(file) if Digest::of(file.text.as_bytes()) == step.to => {
                 let why = format!("{} was edited in {} by plan {id}", step.path, step.repository);
                 let merged = Merged { edits: step.edits.clone(), node: plan.node, goal: plan.goal };
-                return Ok((Some(Standing { merged, why, step }), remarks));
+                return Ok((Some(Standing { plan: id, merged, why, step }), remarks));
             }
             Ok(_) => {}
             Err(why) => remarks.push(format!("whether plan {id} still stands is not known: {why}")),
@@ -61,7 +63,7 @@ fn merged_for(
     core: &Core,
     nodes: &[NodeName],
     just: Option<&PlanId>,
-) -> Result<Vec<(String, Plan, ConfigEdit)>, Status> {
+) -> Result<Vec<(PlanId, Plan, ConfigEdit)>, Status> {
     let is_merged = |kept: &Kept| {
         let record = &kept.life.record;
         let is_merged = record.stage == Stage::Verified || Some(&record.id) == just;
@@ -72,7 +74,7 @@ fn merged_for(
         let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
         if let Step::ConfigEdit(step) = &plan.step {
             let step = step.clone();
-            merged.push((kept.life.record.id.to_string(), plan, step));
+            merged.push((kept.life.record.id.clone(), plan, step));
         }
     }
     Ok(merged)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common_model::NodeName;
 use common_model::preflight::Answer;
 use common_plan::PlanId;
+use common_plan::rollout::RolloutStage;
 use common_yml::Edit;
 use controller_diagnose::preflight;
 use controller_remedy::rollout::{Member, Proposed, edited, lacks};
@@ -76,14 +77,19 @@ async fn proposed(core: &Arc<Core>, wanted: Wanted, why: String, who: String) ->
         }
     })
     .await?;
-    if let Some(open) = open {
-        use common_plan::rollout::RolloutStage::Proposed;
-        // One that ends in a moment is of no use to who is to read and sign it.
-        let usable = open.rollout.stage == Proposed && open.rollout.turns.iter().all(|turn| !is_over(core, &turn.plan));
-        return if usable { Ok(open) } else { Err(busy(&open)) };
-    }
     let (cluster, only_merged) = (cluster.name, merged.is_some());
     let (standing, unknown) = standing(core, names, merged).await?;
+    if let Some(open) = open {
+        let brings = standing.as_ref().filter(|standing| open.order.why == standing.why);
+        // One that ends in a moment is of no use to who is to read and sign it, nor one that was there before the merge.
+        let usable = open.rollout.stage == RolloutStage::Proposed
+            && open.rollout.turns.iter().all(|turn| !is_over(core, &turn.plan))
+            && (brings.is_some() || !only_merged);
+        if let Some(standing) = brings {
+            core.plans.followed_up(&standing.plan, &open.rollout.id)?;
+        }
+        return if usable { Ok(open) } else { Err(busy(&open)) };
+    }
     let standing = standing.filter(|standing| {
         found.iter().any(|found| {
             standing.is_of(core, &found.node.name, &cluster) && lacks(&found.engine, &standing.merged.edits)
@@ -130,7 +136,7 @@ async fn proposed(core: &Arc<Core>, wanted: Wanted, why: String, who: String) ->
             now(),
         );
         let proposed = proposed.map_err(Status::failed_precondition)?;
-        store(&core, &proposed, &who)
+        store(&core, &proposed, standing.as_ref().map(|standing| &standing.plan), &who)
     })
     .await
 }
@@ -144,12 +150,15 @@ fn busy(open: &KeptRollout) -> Status {
     Status::failed_precondition(format!("rollout {id} of this cluster has not ended: dialtone rollout {id}"))
 }
 
-/// The plans first: one without its rollout is never handed out.
-fn store(core: &Core, proposed: &Proposed, who: &str) -> Result<KeptRollout, Status> {
+/// The plans first: one without its rollout is never handed out. `merged` had merged what it brings.
+fn store(core: &Core, proposed: &Proposed, merged: Option<&PlanId>, who: &str) -> Result<KeptRollout, Status> {
     for (plan, needed, title) in &proposed.plans {
         core.plans.propose_for(plan, *needed, title, &proposed.rollout.id, now())?;
     }
     core.rollouts.take_in(proposed, who, now())?;
+    if let Some(merged) = merged {
+        core.plans.followed_up(merged, &proposed.rollout.id)?;
+    }
     info!(rollout = %proposed.rollout.id, cluster = proposed.rollout.cluster, nodes = proposed.plans.len(), "proposed");
     Ok(core.rollouts.get(&proposed.rollout.id)?)
 }
