@@ -5,9 +5,11 @@
 mod agent;
 mod attacks;
 mod authority;
+mod carried;
 mod chain;
 mod firewall;
 pub mod invariants;
+mod laptop;
 mod mutants;
 mod network;
 mod programs;

@@ -34,6 +34,7 @@ registry! {
     i5_taken_over,
     i12_contact,
     i13_undone,
+    c1_carried,
 }
 
 /// Trials for a release.
