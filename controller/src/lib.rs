@@ -10,6 +10,7 @@ pub mod init;
 pub mod registry;
 
 mod api;
+mod approvers;
 mod carry;
 mod clock;
 mod cloud;

@@ -121,12 +121,21 @@ pub struct IncidentPlan {
     pub needed: u8,
     /// Who has.
     pub approved_by: Vec<ApprovedBy>,
+    /// Who still could, by name, as far as is known; not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub could_approve: Vec<String>,
     /// When it came to where it stands.
     pub since: Timestamp,
     /// Why it stands there, where something was said.
     pub because: Option<String>,
     /// Where people see what was made of it, for example the address of a pull request.
     pub link: Option<String>,
+    /// The rollout it belongs to: it is approved with all of that one's plans.
+    #[serde(default)]
+    pub rollout: Option<String>,
+    /// The rollout that brings to the nodes what this plan had merged.
+    #[serde(default)]
+    pub follow_up: Option<String>,
 }
 
 /// One person's approval.

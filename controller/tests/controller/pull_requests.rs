@@ -341,6 +341,16 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
     assert_eq!((&install.from, &install.to), (&Digest::of(yml.as_bytes()), &Digest::of(merged.as_bytes())));
     assert_eq!(plan.goal.cause.as_str(), "port-differs");
     assert!(plan.why.sentence.contains(&format!("by plan {id}")), "{}", plan.why.sentence);
+    // From the plan that had it merged people find the rollout.
+    let followed = timeout(SOON, async {
+        loop {
+            if let Some(by) = scene.get(&id).await.1.follow_up {
+                break by;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(followed.await.expect("nothing follows"), proposed.id);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The state of a real controller: made by `dialtone-controller init`, and all that whoever takes it over finds there.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use controller_store::{Batch, Order, SledStore, Store, scan_prefix};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::machine::Machine;
 use crate::programs;
 
 /// Where it listens, in the namespace of the thread that starts it.
@@ -42,6 +44,17 @@ impl Authority {
         authority
     }
 
+    /// All that is kept of it, and of who works with it.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Adds to `controller.yaml`.
+    pub(crate) fn configure(&self, more: &str) {
+        let mut config = fs::OpenOptions::new().append(true).open(self.config()).unwrap();
+        config.write_all(more.as_bytes()).unwrap();
+    }
+
     fn config(&self) -> PathBuf {
         self.directory.path().join("controller.yaml")
     }
@@ -63,16 +76,21 @@ impl Authority {
 
     /// Starts the real controller, which stops at a point if there is one.
     pub(crate) fn run_stopping(&self, at: Option<&str>) -> Child {
-        let log = fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
         let mut command = self.command();
         command.envs(at.map(|point| ("DIALTONE_STOP_AT", point)));
-        command.arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
+        self.start(command)
     }
 
-    /// Adds to its configuration.
-    pub(crate) fn configure(&self, lines: &str) {
-        let text = fs::read_to_string(self.config()).unwrap();
-        fs::write(self.config(), text + lines).unwrap();
+    /// Starts it on another machine.
+    pub(crate) fn run_on(&self, machine: &Machine) -> Child {
+        let mut command = machine.command(programs::controller());
+        command.arg("--config").arg(self.config());
+        self.start(command)
+    }
+
+    fn start(&self, mut command: Command) -> Child {
+        let log = fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
+        command.arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
     /// What its audit log says of a plan, by the words of the events. It must not run meanwhile.

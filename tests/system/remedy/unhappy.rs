@@ -8,14 +8,14 @@ use super::{STARTS, Trusting, dialtone, stage};
 use crate::fleet::fleet;
 
 /// Another operator with a key of their own.
-fn approver(name: &str, role: &str) -> Laptop {
+pub(super) fn approver(name: &str, role: &str) -> Laptop {
     let laptop = fleet().operator(name, role).unwrap();
     laptop.dialtone(&["key"]).unwrap().ok().unwrap();
     laptop
 }
 
 /// Text as it was before it was broken into lines.
-fn unwrapped(text: &str) -> String {
+pub(super) fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
