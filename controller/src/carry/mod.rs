@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::now;
 use crate::core::{Core, blocking};
+use crate::faults;
 use crate::plans::{Kept, shown};
 use crate::rollouts;
 
@@ -195,7 +196,11 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
     let stage = match kept.life.record.stage {
         // Audited and durable before anything is done.
-        Stage::Approved => happened(core, &id, Event::Dispatched).await?,
+        Stage::Approved => {
+            let stage = happened(core, &id, Event::Dispatched).await?;
+            faults::point("begun");
+            stage
+        }
         stage => stage,
     };
     let record = &kept.life.record;
@@ -229,7 +234,9 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
             };
             let carried = Carried { because: shown(&because), ..carried };
             info!(plan = %work.id, to = ?carried.to, because = %carried.because, "carried on");
+            faults::point("told");
             happened(core, &work.id, Event::Carried(carried)).await?;
+            faults::point("recorded");
             Ok(Duration::ZERO)
         }
         Outcome::Waits(because, again) => {

@@ -21,12 +21,12 @@ use proto::v1::rollouts_client::RolloutsClient;
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
+use tests_remote::Gitea;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::gitea::Gitea;
 use crate::plans::key;
 use crate::support::{Attended, FakeAgent, Lab, SOON, node, operator};
 

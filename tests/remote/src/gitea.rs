@@ -18,7 +18,8 @@ const GITEA: &str = "code.gitea.io-gitea@v1.26.0";
 const START: Duration = Duration::from_secs(60);
 
 /// A running Gitea; it ends with this value.
-pub(crate) struct Gitea {
+#[derive(Debug)]
+pub struct Gitea {
     process: Child,
     directory: TempDir,
     root: String,
@@ -50,7 +51,7 @@ fn program() -> PathBuf {
 
 impl Gitea {
     /// One with the user `ops` and their empty repository `config`.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         common_tls::use_ring();
         let program = program();
         let directory = tempfile::tempdir().unwrap();
@@ -85,8 +86,13 @@ impl Gitea {
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let gitea = Self { process, directory, root, token, http };
         timeout(START, gitea.is_up()).await.unwrap_or_else(|_| panic!("{}", gitea.log()));
-        gitea.api(Method::POST, "/user/repos", json!({"name": "config", "default_branch": "main"})).await;
+        gitea.new_repository("config").await;
         gitea
+    }
+
+    /// Another empty repository of `ops`.
+    pub async fn new_repository(&self, name: &str) {
+        self.api(Method::POST, "/user/repos", json!({"name": name, "default_branch": "main"})).await;
     }
 
     async fn is_up(&self) {
@@ -101,26 +107,37 @@ impl Gitea {
     }
 
     /// Where it answers.
-    pub(crate) fn root(&self) -> String {
+    pub fn root(&self) -> String {
         self.root.clone()
     }
 
     /// Where git finds the repository.
-    pub(crate) fn url(&self) -> String {
-        format!("{}/ops/config.git", self.root)
+    pub fn url(&self) -> String {
+        self.url_of("config")
+    }
+
+    /// The same of another repository.
+    pub fn url_of(&self, repository: &str) -> String {
+        format!("{}/ops/{repository}.git", self.root)
     }
 
     /// The same for its owner, who needs no header.
-    pub(crate) fn owners_url(&self) -> String {
-        self.url().replace("http://", &format!("http://ops:{}@", self.token))
+    pub fn owners_url(&self) -> String {
+        self.owners_url_of("config")
     }
 
-    pub(crate) fn token(&self) -> &str {
+    /// The same of another repository.
+    pub fn owners_url_of(&self, repository: &str) -> String {
+        self.url_of(repository).replace("http://", &format!("http://ops:{}@", self.token))
+    }
+
+    /// Its owner's, with every right.
+    pub fn token(&self) -> &str {
         &self.token
     }
 
     /// Calls the API; the answer's text.
-    pub(crate) async fn text(&self, method: Method, path: &str, body: Value) -> String {
+    pub async fn text(&self, method: Method, path: &str, body: Value) -> String {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.root));
         let request = request.header("authorization", format!("token {}", self.token));
         let request = request.header("content-type", "application/json").body(body.to_string());
@@ -131,7 +148,7 @@ impl Gitea {
     }
 
     /// The same for an answer in JSON.
-    pub(crate) async fn api(&self, method: Method, path: &str, body: Value) -> Value {
+    pub async fn api(&self, method: Method, path: &str, body: Value) -> Value {
         let text = self.text(method, path, body).await;
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
     }
