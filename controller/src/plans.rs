@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::audit::{Audit, AuditError, Note};
 use crate::evidence_log::EvidenceLogError;
+use crate::faults;
 
 const PARTITION: &str = "plans";
 /// Plans shown, the newest first.
@@ -242,6 +243,9 @@ impl Plans {
             }
         };
         self.audit.append(&of_step(&life.record, event), now)?;
+        if life.record.action.carrier() == Carrier::Controller {
+            faults::point("audited");
+        }
         kept.life = life;
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();

@@ -5,6 +5,7 @@
 mod agent;
 mod attacks;
 mod authority;
+mod carried;
 mod chain;
 mod executed;
 mod firewall;

@@ -39,4 +39,5 @@ each! {
     no_secret_leaves_the_node: "I19";
     nothing_acts_on_a_terminal: "I20";
     no_shell_is_executed: "I21";
+    what_the_controller_carries_out_itself_is_done_once: "C1";
 }

@@ -37,6 +37,7 @@ registry! {
     i19_secrets,
     i20_text,
     i21_programs,
+    c1_carried,
 }
 
 /// Trials for a release.
