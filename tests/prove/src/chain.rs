@@ -180,6 +180,19 @@ impl Chain {
     }
 }
 
+/// What they said is gone with their directories otherwise.
+impl Drop for Chain {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let host = &self.scene.host;
+            for log in [self.authority.log(), host.path("agent.log"), host.path(JOURNAL)] {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                writeln!(std::io::stderr(), "{}:\n{said}", log.display()).ok();
+            }
+        }
+    }
+}
+
 const JOURNAL: &str = "actuator.log";
 
 fn journal(scene: &Scene) -> File {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, Command, Stdio};
 
 use common_plan::{FirewallAllow, Opening, Place, PlanId, Step};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tests_node::Running;
 
 const NFT: &str = "/usr/sbin/nft";
@@ -73,14 +74,14 @@ impl Monitor {
         let mut monitor = Self { _nft: nft, lines, signs: 0, heard: Vec::new() };
         // It says nothing when it has begun to listen, so it is asked until it answers.
         set("table inet signs {\nchain signs {\n}\n}\n");
+        // Less and less often: it begins by reading all rules, and from the start whenever one was added meanwhile.
+        let mut patience_ms = 50;
         tests_node::until("nft monitor listens", || {
             monitor.sign();
-            rustix::event::poll(
-                &mut [rustix::event::PollFd::new(monitor.lines.get_ref(), rustix::event::PollFlags::IN)],
-                Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 }),
-            )
-            .unwrap()
-                > 0
+            let mut said = [PollFd::new(monitor.lines.get_ref(), PollFlags::IN)];
+            let patience = Timespec { tv_sec: patience_ms / 1000, tv_nsec: patience_ms % 1000 * 1_000_000 };
+            patience_ms *= 2;
+            poll(&mut said, Some(&patience)).unwrap() > 0
         });
         monitor
     }
