@@ -51,7 +51,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
 }
 
 fn tick(core: &Core) -> Result<(), PlanError> {
-    for kept in core.plans.open()? {
+    for kept in core.plans.current()? {
         let record = &kept.life.record;
         let unknown_until = take_report(core, record)?;
         core.plans.happened(&record.id, &Event::Tick { unknown_until }, now())?;
@@ -60,9 +60,9 @@ fn tick(core: &Core) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Takes in what the actuator of a node has reported about its open plans.
+/// Takes in what the actuator of a node has reported about its plans of which something is still to be heard.
 pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError> {
-    for kept in core.plans.open()?.iter().filter(|kept| kept.life.record.node == *node) {
+    for kept in core.plans.current()?.iter().filter(|kept| kept.life.record.node == *node) {
         take_report(core, &kept.life.record)?;
     }
     Ok(())
@@ -70,7 +70,7 @@ pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError
 
 /// Takes in what is reported about a plan; if nothing is, up to when that is known.
 fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
-    let with_node = matches!(record.stage, Stage::Dispatched | Stage::Applied);
+    let with_node = matches!(record.stage, Stage::Dispatched | Stage::Applied) || record.is_open_for_now();
     if !with_node || record.action.carrier() == Carrier::Controller {
         return Ok(None);
     }

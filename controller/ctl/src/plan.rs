@@ -150,6 +150,7 @@ pub(crate) mod tests {
             link: None,
             reverted_by: None,
             rollout: None,
+            until: None,
         }
     }
 

@@ -32,7 +32,7 @@ impl Plans for PlansApi {
         let (core, v1::ListPlansRequest { ended, prefix }) = (Arc::clone(&self.0), request.into_inner());
         let plans = blocking(move || match (prefix.as_str(), ended) {
             ("", true) => core.plans.all(),
-            ("", false) => core.plans.open(),
+            ("", false) => core.plans.current(),
             (prefix, _) => core.plans.beginning_with(prefix),
         })
         .await?;
@@ -57,7 +57,7 @@ impl Plans for PlansApi {
         tokio::spawn(async move {
             let following = async {
                 replies.send(reply(&last)).await.ok()?;
-                while !last.life.record.stage.is_final() {
+                while !last.life.record.is_over() {
                     changes.changed().await.ok()?;
                     match api.get_plan(id.clone()).await {
                         Ok(kept) if kept == last => {}

@@ -193,5 +193,6 @@ fn in_short(record: &Record) -> IncidentPlan {
         since: last.map_or(record.made_at, |step| step.at),
         because: last.and_then(|step| step.because.clone()),
         link: record.link.clone(),
+        until: record.until,
     }
 }

@@ -126,7 +126,7 @@ pub(super) async fn watch(mut session: Session, id: PlanId, events: Sender<Event
                 let mut stream = stream.into_inner();
                 while let Ok(Some(reply)) = stream.message().await {
                     let plan = Fetched::check(&id, reply).map(Box::new).map_err(|error| chain(&error.into()));
-                    let ended = plan.as_ref().is_ok_and(|plan| plan.record.stage.is_final());
+                    let ended = plan.as_ref().is_ok_and(|plan| plan.record.is_over());
                     tell(&events, Event::Plan(id.clone(), plan)).await;
                     if ended {
                         return;

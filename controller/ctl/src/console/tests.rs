@@ -135,6 +135,7 @@ fn incident(id: u64) -> Incident {
             since: plan.record.made_at,
             because: None,
             link: None,
+            until: None,
         }],
         changes: Vec::new(),
         closed: None,

@@ -96,7 +96,7 @@ fn heard(model: &mut Model) {
 fn rank(record: &Record) -> u8 {
     match record.stage {
         Stage::Proposed => 0,
-        stage if !stage.is_final() => 1,
+        _ if !record.is_over() => 1,
         _ => 2,
     }
 }

@@ -224,7 +224,7 @@ fn incidents(model: &Model, share: usize) -> (Page, usize) {
 
 fn plans(model: &Model) -> Page {
     let mut page = Page::new(&model.terminal);
-    let rows = model.plans.iter().map(|record| render::plan::row(&page, record).into());
+    let rows = model.plans.iter().map(|record| render::plan::row(&page, record, &model.terminal).into());
     let rows = rows.collect();
     table(&mut page, rows, "none; one is proposed for an incident where a node's policy.yaml allows it");
     page

@@ -1,8 +1,8 @@
 //! Incidents as people read them: what cannot be reached, why, and what was done about it.
 
-use common_model::Certainty;
 use common_model::diagnosis::PathStage;
 use common_model::incident::{Incident, IncidentPlan, What};
+use common_model::{Certainty, Timestamp};
 
 use super::diagnosis::{self, symptom};
 use super::page::Span;
@@ -161,7 +161,7 @@ impl Sections<'_> {
         let mut label = "PLANS";
         for plan in &self.incident.plans {
             let (sign, style) = match (plan.ended, plan.stage.as_str()) {
-                (true, "verified") => ("✓", Style::Good),
+                (true, "verified" | "ended") => ("✓", Style::Good),
                 (true, _) => ("✗", Style::Plain),
                 (false, "proposed") => ("?", Style::Warning),
                 (false, _) => ("…", Style::Warning),
@@ -173,7 +173,8 @@ impl Sections<'_> {
                 &format!("{sign} {} {} — {}", plan.id, stage(plan), plan.title),
                 style,
             );
-            let text = format!("  {}{because}", approvals(plan, self.terminal));
+            let until = plan.until.map(|until| limited(until, self.terminal)).unwrap_or_default();
+            let text = format!("  {}{until}{because}", approvals(plan, self.terminal));
             self.entry_hanging("", 2, &text, Style::Plain);
             if let Some(link) = &plan.link {
                 self.entry_hanging("", 2, &format!("  {link}"), Style::Plain);
@@ -222,8 +223,15 @@ fn stage(plan: &IncidentPlan) -> &str {
     match plan.stage.as_str() {
         "proposed" => "waits for approval",
         "rolled-back" => "rolled back",
+        "ended" => "closed again",
         other => other,
     }
+}
+
+/// Until when what a plan opened stays open.
+fn limited(until: Timestamp, terminal: &Terminal) -> String {
+    let word = if until > terminal.now { "open until" } else { "was open until" };
+    format!("; {word} {}", local(until, terminal))
 }
 
 /// Who has approved a plan, and how many still have to.

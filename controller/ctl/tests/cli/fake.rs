@@ -109,6 +109,7 @@ pub(crate) fn record(plan: &Plan) -> Record {
         link: None,
         reverted_by: None,
         rollout: None,
+        until: None,
     }
 }
 

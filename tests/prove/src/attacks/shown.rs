@@ -86,5 +86,6 @@ fn record(plan: &Plan) -> Record {
         link: None,
         rollout: None,
         reverted_by: None,
+        until: None,
     }
 }
