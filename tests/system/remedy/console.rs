@@ -8,8 +8,8 @@ use system_tests::lab::{Engine, SysctlGuard};
 use system_tests::product::Laptop;
 use system_tests::terminal::{Screen, Terminal, marked};
 
-use super::{STARTS, Trusting, dialtone, json, stage};
-use crate::fleet::fleet;
+use super::{STARTS, Trusting, json, stage};
+use crate::fleet::{Fleet, fleet};
 
 /// For an engine to start, and to be seen from outside, on a busy machine.
 const PROVEN: Duration = Duration::from_secs(120);
@@ -102,7 +102,12 @@ impl Console {
 
 /// The newest incident of an endpoint.
 pub(crate) fn last_incident(endpoint: &str) -> Value {
-    let incidents: Value = json(&dialtone(&["incidents", "--all", "-o", "json"]));
+    last_incident_of(fleet(), endpoint)
+}
+
+/// The same, of a fleet of its own.
+pub(super) fn last_incident_of(fleet: &Fleet, endpoint: &str) -> Value {
+    let incidents: Value = json(&fleet.dialtone(&["incidents", "--all", "-o", "json"]).unwrap());
     let of_it = incidents.as_array().unwrap().iter().filter(|incident| incident["endpoint"] == endpoint);
     let newest = of_it.max_by_key(|incident| incident["id"].as_str().and_then(|id| id.parse::<u64>().ok()));
     newest.cloned().unwrap_or_else(|| panic!("none for {endpoint}: {incidents:#}"))
@@ -142,7 +147,7 @@ fn a_stopped_engine_is_started() {
 }
 
 /// Enforces its bootstrap checks, and fails them.
-fn fails_its_checks(trusting: &Trusting) {
+pub(super) fn fails_its_checks(trusting: &Trusting) {
     let (node, engine) = (&trusting.node, trusting.node.engine);
     let single = "discovery.type: single-node";
     let production = engine.healthy_yml().replace(single, "cluster.initial_master_nodes: [\"node-1\"]");
