@@ -68,8 +68,8 @@ pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError
     Ok(())
 }
 
-/// Takes in what is reported about a plan; if nothing is, up to when that is known.
-fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
+/// Takes in what a node reports about a plan; where its report does not know the plan, up to when the report is complete.
+pub(crate) fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
     let with_node = matches!(record.stage, Stage::Dispatched | Stage::Applied) || record.is_open_for_now();
     if !with_node || record.action.carrier() == Carrier::Controller {
         return Ok(None);
@@ -85,11 +85,6 @@ fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanEr
         }
         None => Ok(node.agent.confirmed_at),
     }
-}
-
-/// Up to when a node's report is complete that does not know this plan; none where it knows it, or nothing is reported.
-pub(crate) fn is_unknown_to_node(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
-    take_report(core, record)
 }
 
 /// Hands an approved plan to its node, unless a rollout says when its turn is. Plans of the controller's own are taken up by

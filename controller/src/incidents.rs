@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common_model::incident::{Incident, IncidentId, IncidentPlan};
+use common_model::incident::{Incident, IncidentId, IncidentPlan, What};
 use common_model::{CauseId, Diagnosis, Timestamp};
 use controller_remedy::incident::{self, Event, Look};
 use controller_store::{Batch, Order, Store, StoreError, scan_prefix};
@@ -145,17 +145,34 @@ impl Incidents {
                 warn!(endpoint = %look.endpoint, "{MAX_OPEN} incidents are open: no more are begun");
                 return Ok(None);
             }
-            None => {
-                let last = scan_prefix(&*self.store, PARTITION, "incident/", Order::Descending, 1)?.pop();
-                let last = last.and_then(|(key, _)| number(&key, "incident/")).map_or(0, |id| id.0);
-                let incident = incident::open(IncidentId(last + 1), &look, who, answered_before, now);
-                Kept { incident, proposed_for: None }
-            }
+            None => Kept { incident: self.begun(&look, who, answered_before, now)?, proposed_for: None },
         };
         let incident = kept.incident.clone();
         let diagnosis = serde_json::to_vec(diagnosis)?;
         self.write(&mut open, kept, Some(diagnosis), now)?;
         Ok(Some(incident).filter(Incident::is_open))
+    }
+
+    /// A new incident, or the last one of this endpoint, which had only seemed to be over.
+    fn begun(
+        &self,
+        look: &Look,
+        who: &str,
+        answered_before: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Incident, IncidentError> {
+        let rows = scan_prefix(&*self.store, PARTITION, "incident/", Order::Descending, MAX_SHOWN)?;
+        let newest = rows.first().and_then(|(key, _)| number(key, "incident/")).map_or(0, |id| id.0);
+        for (_, stored) in rows {
+            let Kept { incident, .. } = serde_json::from_slice(&stored.value)?;
+            if look.is_of(&incident) {
+                if let Some(reopened) = incident::reopened(&incident, look.clone(), who, now) {
+                    return Ok(reopened);
+                }
+                break;
+            }
+        }
+        Ok(incident::open(IncidentId(newest + 1), look, who, answered_before, now))
     }
 
     /// Takes in an event; the incident as it then is.
@@ -233,9 +250,10 @@ impl Incidents {
             false => batch.delete(key("open/", id)),
         };
         self.store.commit(PARTITION, &batch)?;
-        if let (true, Some(first)) = (began, incident.history.first()) {
-            info!(incident = %id, endpoint = incident.endpoint, cause = %incident.verdict.cause, "an incident began");
-            self.audit.note(&note(&first.who, "incident-opened", incident, &first.sentence), now);
+        if let (true, Some(begin)) = (began, incident.began()) {
+            info!(incident = %id, endpoint = incident.endpoint, cause = %incident.verdict.cause, "an incident is open");
+            let event = if begin.what == What::Reopened { "incident-reopened" } else { "incident-opened" };
+            self.audit.note(&note(&begin.who, event, incident, &begin.sentence), now);
         }
         match &incident.closed {
             None => drop(open.insert(id, kept)),

@@ -157,7 +157,8 @@ impl Plans {
         for (n, (key, _)) in rows.into_iter().enumerate() {
             let Some((made_at, id)) = ended(&key) else { continue };
             if n >= MAX_ENDED || now.millis_since(made_at) > KEEP_MS {
-                batch = batch.delete(format!("plan/{id}")).delete(format!("limited/{id}")).delete(key);
+                let keys = ["plan", "limited", "acted"].map(|kind| format!("{kind}/{id}"));
+                batch = keys.into_iter().fold(batch, Batch::delete).delete(key);
             }
         }
         if batch.delete.is_empty() { Ok(()) } else { Ok(self.store.commit(PARTITION, &batch)?) }

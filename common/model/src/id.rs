@@ -1,7 +1,6 @@
 //! Names and numbers that identify things, each its own type so that one cannot pass for another.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,42 +13,54 @@ pub struct InvalidId {
     text: String,
 }
 
-fn check(what: &'static str, rule: &'static str, ok: bool, text: &str) -> Result<(), InvalidId> {
-    if ok {
-        return Ok(());
+impl InvalidId {
+    /// What it should be, and the rule of those; the text is kept as far as it can be shown.
+    pub fn new(what: &'static str, rule: &'static str, text: &str) -> Self {
+        Self { what, rule, text: text.chars().take(80).collect() }
     }
-    let text = text.chars().take(80).collect();
-    Err(InvalidId { what, rule, text })
 }
 
+/// Declares a type of texts that keep a rule: read with `parse` and by serde, which both refuse every other text.
+///
+/// ```
+/// common_model::text_id!(
+///     /// The colour of a thing.
+///     Colour,
+///     "colour",
+///     "red or green",
+///     |text| matches!(text, "red" | "green")
+/// );
+/// assert!("red".parse::<Colour>().is_ok());
+/// assert!("blue".parse::<Colour>().is_err());
+/// ```
+#[macro_export]
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// The identifier as text.
+            /// It, as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        impl FromStr for $name {
-            type Err = InvalidId;
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::id::InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let valid: fn(&str) -> bool = $valid;
-                check($what, $rule, valid(text), text)?;
-                Ok(Self(text.to_owned()))
+                if valid(text) { Ok(Self(text.to_owned())) } else { Err($crate::id::InvalidId::new($what, $rule, text)) }
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = InvalidId;
+            type Error = $crate::id::InvalidId;
 
-            fn try_from(text: String) -> Result<Self, InvalidId> {
+            fn try_from(text: String) -> Result<Self, Self::Error> {
                 text.parse()
             }
         }
@@ -60,8 +71,8 @@ macro_rules! text_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }

@@ -88,6 +88,8 @@ pub struct Happening {
 pub enum What {
     /// It was first seen.
     Opened,
+    /// It had ended by itself, and soon did not answer again.
+    Reopened,
     /// Another cause was found.
     Verdict,
     /// It answers, and a plan is still on trial.
@@ -167,6 +169,11 @@ impl Incident {
     /// Whether it has not ended.
     pub fn is_open(&self) -> bool {
         self.closed.is_none()
+    }
+
+    /// How it came to be open the last time.
+    pub fn began(&self) -> Option<&Happening> {
+        self.history.iter().rev().find(|happening| matches!(happening.what, What::Opened | What::Reopened))
     }
 
     /// Whether a plan for it is handed over or live, and not proven yet.

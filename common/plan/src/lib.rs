@@ -21,9 +21,7 @@ pub mod wire;
 pub use approval::{Approval, ApprovalKey, InvalidKey, PublicKey};
 pub use authorize::{Authorized, Node, Refusal, authorize};
 pub use config_install::ConfigInstall;
-pub use names::{
-    Branch, ConfigFile, Digest, GroupId, InterfaceId, InvalidName, Label, Region, RepoPath, SessionId, UnitName,
-};
+pub use names::{Branch, ConfigFile, Digest, GroupId, InterfaceId, Label, Region, RepoPath, SessionId, UnitName};
 pub use plan::{CarriedOutBy, Goal, InvalidPlan, MAX_PLAN_BYTES, OnNode, Plan, PlanBytes, PlanId, SCHEMA, Why};
 pub use policy::{Approver, InvalidPolicy, Policy, Range};
 pub use record::{Approved, Record, Stage, Transition};

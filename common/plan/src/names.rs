@@ -1,70 +1,12 @@
 //! Names that may stand in a plan. Each is of a shape that no program takes for anything but a name.
 
-use std::fmt;
-use std::str::FromStr;
+use common_model::text_id;
 
-use serde::{Deserialize, Serialize};
-
-/// A text that is not such a name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a {what}")]
-pub struct InvalidName {
-    what: &'static str,
-    text: String,
-}
-
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidName;
-
-            fn from_str(text: &str) -> Result<Self, InvalidName> {
-                let valid: fn(&str) -> bool = $valid;
-                if valid(text) {
-                    return Ok(Self(text.to_owned()));
-                }
-                Err(InvalidName { what: $what, text: text.chars().take(80).collect() })
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-name!(
+text_id!(
     /// A service unit of systemd, for example `elasticsearch.service`; never a path, an option or a pattern.
     UnitName,
     "name of a service unit",
+    "up to 128 letters, digits, '-', '_', '.', '@' and ':', ending in .service",
     |text| {
         text.len() <= 128
             && text.strip_suffix(".service").is_some_and(|stem| !stem.is_empty())
@@ -74,10 +16,11 @@ name!(
     }
 );
 
-name!(
+text_id!(
     /// The name of a firewall's table, chain, zone or policy. Names with other characters exist; they are left to people.
     Label,
     "plain name of a table, chain, zone or policy",
+    "1 to 128 letters, digits, '-', '_' and '.', not beginning with '-' or '.'",
     |text| {
         (1..=128).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
@@ -85,40 +28,45 @@ name!(
     }
 );
 
-name!(
+text_id!(
     /// The path of a file below a repository's root, for example `es/prod/elasticsearch.yml`. No part of it begins with a dot, so
     /// that it names neither git's own files nor those that tell a forge what to run.
     RepoPath,
     "path of a file in a repository",
+    "parts of letters, digits, '-', '_' and '.', none beginning with '-' or '.'",
     |text| text.len() <= 300 && text.split('/').all(is_plain_part)
 );
 
-name!(
+text_id!(
     /// The name of a branch, for example `main`.
     Branch,
     "plain name of a branch",
+    "parts of letters, digits, '-', '_' and '.', none beginning with '-' or '.'",
     |text| text.len() <= 200 && text.split('/').all(|part| is_plain_part(part) && !part.ends_with(".lock"))
 );
 
-name!(
+text_id!(
     /// Random text that a node's actuator makes at every boot, 32 hex digits. A plan made for another boot, or for a disk that
     /// was put back, carries another one.
     SessionId,
     "session id",
+    "32 hex digits",
     |text| is_hex(text, 32)
 );
 
-name!(
+text_id!(
     /// SHA-256 of a file's content, 64 hex digits.
     Digest,
     "SHA-256 in hex",
+    "64 hex digits",
     |text| is_hex(text, 64)
 );
 
-name!(
+text_id!(
     /// The file an engine reads its settings from: `elasticsearch.yml` or `opensearch.yml` in a directory below `/etc` of plain names.
     ConfigFile,
     "settings file of an engine below /etc",
+    "elasticsearch.yml or opensearch.yml in up to three plain directories",
     |text| {
         let plain = |part: &str| {
             (1..=64).contains(&part.len())
@@ -132,24 +80,27 @@ name!(
     }
 );
 
-name!(
+text_id!(
     /// A security group of AWS, `sg-` and hex digits.
     GroupId,
     "id of a security group",
+    "'sg-' and 8 to 32 hex digits",
     |text| resource(text, "sg-")
 );
 
-name!(
+text_id!(
     /// A network interface of AWS, `eni-` and hex digits.
     InterfaceId,
     "id of a network interface",
+    "'eni-' and 8 to 32 hex digits",
     |text| resource(text, "eni-")
 );
 
-name!(
+text_id!(
     /// A region of AWS, for example `eu-central-1`.
     Region,
     "name of a region",
+    "4 to 32 of a-z, 0-9 and '-'",
     |text| {
         (4..=32).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -176,12 +127,13 @@ fn is_plain_part(part: &str) -> bool {
         && !part.ends_with('.')
 }
 
-fn is_hex(text: &str, digits: usize) -> bool {
+/// Whether a text is this many lower-case hex digits.
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
+    use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         write!(text, "{byte:02x}").ok();
         text

@@ -4,10 +4,10 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use common_model::{CauseId, NodeName, Timestamp};
+use common_model::{CauseId, NodeName, Timestamp, text_id};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Digest, SessionId};
+use crate::names::{Digest, SessionId, is_hex};
 use crate::step::{Carrier, FirewallAllow, Opening, Step, Verb};
 
 /// The largest plan.
@@ -108,46 +108,13 @@ pub enum InvalidPlan {
     Rule(&'static str),
 }
 
-/// Identifies a plan: the first 16 hex digits of its SHA-256. Never computed from anything but the exact bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PlanId(String);
-
-impl PlanId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for PlanId {
-    type Err = crate::names::InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Completed to a digest, whose rule it has to keep.
-        format!("{text}{}", "0".repeat(48)).parse::<Digest>().map(|_| Self(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for PlanId {
-    type Error = crate::names::InvalidName;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<PlanId> for String {
-    fn from(id: PlanId) -> String {
-        id.0
-    }
-}
-
-impl fmt::Display for PlanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_id!(
+    /// Identifies a plan: the first 16 hex digits of its SHA-256. Never computed from anything but the exact bytes.
+    PlanId,
+    "plan id",
+    "16 hex digits",
+    |text| is_hex(text, 16)
+);
 
 /// The exact bytes of a plan: what is signed, sent, stored and read. In JSON: base64.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

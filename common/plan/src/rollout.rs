@@ -1,12 +1,11 @@
 //! A rolling restart of a cluster: one plan for each node, in an order, and how it goes.
 
 use std::fmt;
-use std::str::FromStr;
 
-use common_model::{NodeName, Timestamp};
+use common_model::{NodeName, Timestamp, text_id};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Digest, InvalidName};
+use crate::names::{Digest, is_hex};
 use crate::plan::PlanId;
 
 /// Value of [`Order::schema`].
@@ -77,49 +76,18 @@ impl Order {
     }
 }
 
-/// Identifies a rollout: `r` and the first 16 hex digits of the SHA-256 of its exact bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RolloutId(String);
+text_id!(
+    /// Identifies a rollout: `r` and the first 16 hex digits of the SHA-256 of its exact bytes.
+    RolloutId,
+    "rollout id",
+    "'r' and 16 hex digits",
+    |text| text.strip_prefix('r').is_some_and(|digits| is_hex(digits, 16))
+);
 
 impl RolloutId {
     /// Of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("r{}", Digest::of(bytes).as_str().get(..16).unwrap_or_default()))
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for RolloutId {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        // What follows the letter is of the shape of a plan's id.
-        text.strip_prefix('r').unwrap_or("").parse::<PlanId>().map(|_| Self(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for RolloutId {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
-
-impl From<RolloutId> for String {
-    fn from(id: RolloutId) -> String {
-        id.0
-    }
-}
-
-impl fmt::Display for RolloutId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -246,8 +246,7 @@ fn restart(core: &Core, turn: &Turn) -> Result<Outcome, Status> {
         Stage::Dispatched => {
             let handed_at = last.map_or(record.made_at, |last| last.at);
             // Killed between writing it down and handing it over. A plan that is handed over twice acts once.
-            if dispatch::is_unknown_to_node(core, record)?.is_some_and(|until| until.millis_since(handed_at) > LOST_MS)
-            {
+            if dispatch::take_report(core, record)?.is_some_and(|until| until.millis_since(handed_at) > LOST_MS) {
                 core.plans.happened(&turn.plan, &Event::NotSent, now())?;
                 return Ok(Outcome::NotYet("handed over again: the node does not know it".to_owned()));
             }

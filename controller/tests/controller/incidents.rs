@@ -122,6 +122,24 @@ async fn the_same_outage_is_one_incident_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_comes_and_goes_is_one_incident() {
+    let scene = Scene::in_lab(watchful().await, 1).await;
+    scene.diagnose(Role::Operator).await;
+    let mut board = Board::of(&scene.lab, "bob").await;
+    let engine = come_up(scene.port).await;
+    board.until(|incidents, _| incidents.iter().all(|incident| !incident.is_open())).await;
+    engine.abort();
+    let gone = engine.await;
+    assert!(gone.is_err_and(|error| error.is_cancelled()));
+    scene.diagnose(Role::Operator).await;
+    let all = list(&scene.lab, true).await;
+    assert_eq!(all.len(), 1);
+    assert!(all[0].is_open());
+    let audit = scene.audited().await;
+    assert!(audit.iter().any(|line| line.contains("incident-reopened")), "{audit:#?}");
+}
+
+#[tokio::test]
 async fn a_person_ends_one_with_words_and_not_while_nothing_answers() {
     let scene = Scene::in_lab(watchful().await, 1).await;
     scene.diagnose(Role::Viewer).await;

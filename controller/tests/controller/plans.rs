@@ -21,6 +21,7 @@ use proto::v1::plans_client::PlansClient;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -206,7 +207,7 @@ fn of_reply(reply: v1::PlanReply) -> (PlanBytes, Record) {
 }
 
 /// An engine comes up on this port.
-pub(crate) async fn come_up(port: u16) {
+pub(crate) async fn come_up(port: u16) -> JoinHandle<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -220,7 +221,7 @@ pub(crate) async fn come_up(port: u16) {
                 stream.write_all(format!("{head}{body}").as_bytes()).await.ok();
             }
         }
-    });
+    })
 }
 
 #[tokio::test]

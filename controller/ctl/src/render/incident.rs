@@ -193,7 +193,7 @@ impl Sections<'_> {
 
     fn history(&mut self) {
         // That it began and ended has been said.
-        let told = |what: What| matches!(what, What::Verdict | What::Answers | What::Lost);
+        let told = |what: What| matches!(what, What::Reopened | What::Verdict | What::Answers | What::Lost);
         let mut label = "HISTORY";
         let history = &self.incident.history;
         let first = history.first().filter(|_| history.iter().any(|happening| told(happening.what)));

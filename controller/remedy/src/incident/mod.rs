@@ -25,6 +25,9 @@ const MAX_NAMES: usize = 8;
 /// Plans and changes kept of one incident.
 const MAX_PLANS: usize = 50;
 const MAX_CHANGES: usize = 50;
+/// An endpoint that does not answer again within this time after its incident ended by itself, in milliseconds, is the same outage:
+/// one that comes and goes is one incident, not a row of them.
+const REOPENS_MS: i64 = 5 * 60 * 1000;
 /// Bytes of a sentence kept.
 const MAX_SENTENCE: usize = 1000;
 
@@ -149,6 +152,21 @@ pub fn open(id: IncidentId, look: &Look, who: &str, answered_before: Option<Time
     let said = of_verdict(&incident.verdict);
     note(&mut incident, What::Opened, who, said, now);
     incident
+}
+
+/// The newest incident of an endpoint, open again because the endpoint failed soon after; none where that is a new outage. What a
+/// person ended stays so.
+pub fn reopened(last: &Incident, look: Look, who: &str, now: Timestamp) -> Option<Incident> {
+    let closed = last.closed.as_ref().filter(|closed| closed.who == ITSELF)?;
+    let answered_ms = now.millis_since(closed.at);
+    if answered_ms > REOPENS_MS {
+        return None;
+    }
+    let mut next = Incident { closed: None, answers_since: None, ..last.clone() };
+    let said = format!("it had answered for {} s and does not any more", answered_ms.max(0) / 1000);
+    note(&mut next, What::Reopened, who, said, now);
+    looked(&mut next, look, now);
+    Some(next)
 }
 
 /// The incident after `event` at `now`; none when the event changes nothing. Once it has ended, only how its plans fared is still

@@ -67,6 +67,19 @@ fn it_lasts_until_the_endpoint_answers() {
 }
 
 #[test]
+fn what_comes_and_goes_is_one_incident() {
+    let ended = live([looked(true, "healthy")]);
+    let again = |at| reopened(&ended, look(false, "host-firewall"), "controller", Timestamp(at));
+    let incident = again(REOPENS_MS).unwrap();
+    assert!(incident.is_open() && incident.verdict.cause.as_str() == "host-firewall");
+    assert_eq!(told(&incident), [What::Opened, What::Closed, What::Reopened, What::Verdict]);
+    assert_eq!(incident.began().unwrap().what, What::Reopened);
+    assert_eq!(again(REOPENS_MS + 2), None);
+    let by_person = live([Event::Closed { operator: "alice".to_owned(), because: "done".to_owned() }]);
+    assert_eq!(reopened(&by_person, look(false, "not-running"), "controller", Timestamp(5)), None);
+}
+
+#[test]
 fn an_answer_during_a_trial_ends_it_only_with_the_trial() {
     let trial = [Event::Plans(vec![plan("a", "applied")]), looked(true, "healthy")];
     let waiting = live(trial.clone());
