@@ -9,6 +9,7 @@ pub mod init;
 pub mod registry;
 
 mod api;
+mod approvers;
 mod carry;
 mod clock;
 mod cloud;

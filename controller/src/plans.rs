@@ -224,12 +224,14 @@ impl Plans {
             expires_at: plan.expires_at,
             needed,
             approvals: Vec::new(),
+            could_approve: Vec::new(),
             stage: Stage::Proposed,
             history: Vec::new(),
             link: None,
             reverted_by: None,
             rollout: rollout.cloned(),
             until: None,
+            follow_up: None,
         };
         let kept = Kept { bytes, life: Life::new(record), run_before: None };
         let detail = format!("{for_what}: {title}; bytes sha256:{}", kept.bytes.digest());
@@ -297,6 +299,16 @@ impl Plans {
         let (mut kept, version) = self.versioned(id)?;
         self.audit.append(&note(who, "revert-proposed", id, format!("by plan {by}")), now)?;
         kept.life.record.reverted_by = Some(by.clone());
+        self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Notes which rollout is to bring to the nodes what a plan had merged. That it was proposed is in the audit log as its own.
+    pub(crate) fn followed_up(&self, id: &PlanId, by: &RolloutId) -> Result<(), PlanError> {
+        let _writing = self.lock();
+        let (mut kept, version) = self.versioned(id)?;
+        kept.life.record.follow_up = Some(by.clone());
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();
         Ok(())

@@ -4,6 +4,7 @@
 
 mod causes;
 mod cloud;
+mod edits;
 mod embedded;
 mod fleet;
 mod install;

@@ -12,6 +12,7 @@ use system_tests::lab::engine::Scheme;
 use system_tests::lab::{Engine, Host, Output, SysctlGuard, client, until};
 
 use crate::fleet::fleet;
+use crate::remedy::console::Console;
 
 const CLUSTER: &str = "rolling";
 const NAMES: [&str; 3] = ["roll-1", "roll-2", "roll-3"];
@@ -206,8 +207,13 @@ fn it_stops_at_the_node_that_does_not_come_up_and_says_where_it_stands() {
     let before = cluster.starts();
     let second = cluster.host(&order[1]);
     second.write(BROKEN, "-XX:+NoSuchOptionOfAnyJava\n").unwrap();
-    let told = dialtone(&["approve", &id, "--yes"]);
+    let console = Console::open(fleet().laptop());
+    console.pick_rollout(&id);
+    console.say_yes();
+    let told = dialtone(&["rollout", &id, "--follow"]);
     let ended = wait(&id, "the end of the rollout", has_ended);
+    console.follow("stopped");
+    console.see("not touched");
     second.check(&["rm", BROKEN]).unwrap();
     assert_eq!(
         (ended["stage"].as_str(), phases(&ended)),

@@ -121,6 +121,9 @@ pub struct IncidentPlan {
     pub needed: u8,
     /// Who has.
     pub approved_by: Vec<ApprovedBy>,
+    /// Who still could, by name, as far as is known; not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub could_approve: Vec<String>,
     /// When it came to where it stands.
     pub since: Timestamp,
     /// Why it stands there, where something was said.
@@ -130,6 +133,12 @@ pub struct IncidentPlan {
     /// When what it did is taken back by itself, where that was asked for.
     #[serde(default)]
     pub until: Option<Timestamp>,
+    /// The rollout it belongs to: it is approved with all of that one's plans.
+    #[serde(default)]
+    pub rollout: Option<String>,
+    /// The rollout that brings to the nodes what this plan had merged.
+    #[serde(default)]
+    pub follow_up: Option<String>,
 }
 
 /// One person's approval.

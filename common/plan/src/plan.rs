@@ -225,7 +225,9 @@ impl Plan {
                     return Err("its port is 0, or the confirm window is not 10 to 900 seconds");
                 }
             }
-            Step::UnitLimit(step) if step.limits.is_empty() => return Err("it changes no limit"),
+            Step::UnitLimit(step) if step.limits.is_empty() && (step.from.is_none() || step.start.is_some()) => {
+                return Err("it changes no limit, or takes limits away to start a unit");
+            }
             Step::Service(step) if step.enable && step.verb != Verb::Start => {
                 return Err("it enables what it does not start");
             }

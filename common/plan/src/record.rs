@@ -29,6 +29,10 @@ pub struct Record {
     pub needed: u8,
     /// Who has.
     pub approvals: Vec<Approved>,
+    /// Who still could, by name: while it waits for approval, and as far as the controller knows. It says so whenever it tells of
+    /// the plan, and keeps nothing of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub could_approve: Vec<String>,
     /// Where it stands.
     pub stage: Stage,
     /// How it came there, oldest first; the last one's stage is [`Record::stage`].
@@ -41,6 +45,9 @@ pub struct Record {
     /// The rollout it belongs to, which says when its turn is.
     #[serde(default)]
     pub rollout: Option<RolloutId>,
+    /// The rollout that is to bring to the nodes what this plan had merged, which no node has by that.
+    #[serde(default)]
+    pub follow_up: Option<RolloutId>,
     /// When the node takes it back by itself, by the node's clock, where it was verified for a limited time.
     #[serde(default)]
     pub until: Option<Timestamp>,

@@ -418,13 +418,13 @@ impl SecurityGroupAllow {
     }
 }
 
-/// [`Step::UnitLimit`]: the drop-in `/etc/systemd/system/UNIT.d/60-dialtone.conf`.
+/// [`Step::UnitLimit`]: the drop-in `/etc/systemd/system/UNIT.d/60-dialtone.conf`, written or taken away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitLimit {
     /// Whose.
     pub unit: UnitName,
-    /// The limits it gets.
+    /// The limits it gets; none: the drop-in is taken away, and what the unit says without it holds from its next start on.
     pub limits: BTreeMap<Limit, LimitValue>,
     /// What the drop-in holds now; none: it is not there.
     pub from: Option<Digest>,
@@ -486,10 +486,11 @@ impl UnitLimit {
         format!("/etc/systemd/system/{}.d/60-dialtone.conf", self.unit)
     }
 
-    /// The drop-in's content.
-    pub fn content(&self) -> String {
+    /// The drop-in's content; none: there is to be none.
+    pub fn content(&self) -> Option<String> {
         let lines = self.limits.iter().map(|(limit, value)| format!("{}={value}\n", limit.directive()));
-        std::iter::once("# Written by Dialtone.\n[Service]\n".to_owned()).chain(lines).collect()
+        let content = std::iter::once("# Written by Dialtone.\n[Service]\n".to_owned()).chain(lines).collect();
+        (!self.limits.is_empty()).then_some(content)
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{Entry, Fault, Value, lines};
 /// Deeper nesting of brackets is not checked: no settings need it, and checking takes quadratic time.
 const MAX_BRACKETS: usize = 100;
 
+/// What ends a line for YAML, and for no editor.
+pub(crate) const BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+
 /// The file as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checked {
@@ -21,6 +24,9 @@ pub struct Checked {
     pub fault: Option<Fault>,
     /// What could not be decided.
     pub problems: Vec<String>,
+    /// Line of the first anchor, alias, tag, or key behind a `?`: the loader passes over them, and what stands there may be read
+    /// otherwise than YAML says.
+    pub marked: Option<usize>,
 }
 
 /// Reads the settings and decides whether the file would load.
@@ -40,7 +46,8 @@ pub fn check(text: &str) -> Checked {
     let fault = faults.into_iter().next();
     let mut entries = std::mem::take(&mut scan.entries);
     join_indexed(&mut entries);
-    Checked { entries, fault, problems }
+    problems.extend(numbered(&entries));
+    Checked { entries, fault, problems, marked: scan.marked }
 }
 
 /// Syntax by libyaml; where that is in order, the scan is put right by what libyaml read.
@@ -60,12 +67,17 @@ fn syntax(text: &str, scan: &mut Scan, problems: &mut Vec<String>) -> Option<Fau
             Err(error) => return refused(&error, &masked, scan, problems),
         }
     }
+    problems.extend(needs_quotes(text).filter(|_| masked != text));
     match (root, text_line(text, 1)) {
         (None | Some(Yaml::Null), None) => None,
         (Some(Yaml::Mapping(map)), _) => {
             let twice = reconcile(&map, scan);
             let unusable = scan.entries.iter().find_map(unusable).filter(|_| !has_tag(text));
             if twice { scan.duplicates.first().cloned().or(unusable) } else { unusable }
+        }
+        (_, first) if text.contains(BREAKS) => {
+            problems.push(format!("the file could not be checked around line {}", first.unwrap_or(1)));
+            None
         }
         (_, first) => {
             let first = first.unwrap_or(1);
@@ -77,6 +89,15 @@ fn syntax(text: &str, scan: &mut Scan, problems: &mut Vec<String>) -> Option<Fau
             }))
         }
     }
+}
+
+/// A variable between brackets, which only engines take that put its value in before they parse: Elasticsearch 7.17 and OpenSearch
+/// 2.19 do not, Elasticsearch 8.17 does.
+fn needs_quotes(text: &str) -> Option<String> {
+    let mut documents = serde_yaml::Deserializer::from_str(text);
+    let error = documents.find_map(|document| Yaml::deserialize(document).err())?;
+    let line = error.location().as_ref().map_or(1, serde_yaml::Location::line);
+    Some(format!("not every engine takes line {line}: a ${{…}} between brackets needs quotes"))
 }
 
 fn refused(error: &serde_yaml::Error, source: &str, scan: &Scan, problems: &mut Vec<String>) -> Option<Fault> {
@@ -293,6 +314,12 @@ fn indexed_twice(entries: &[Entry]) -> Option<Fault> {
     let list = clash.key.strip_suffix(".0")?;
     let message = format!("{list} is set both as a whole and as a list");
     Some(Fault { line: clash.line, column: Some(clash.column), key: Some(list.to_owned()), message })
+}
+
+/// What is left of lists by numbers: one whose first item is no value by itself, of which the loader makes a text.
+fn numbered(entries: &[Entry]) -> Option<String> {
+    let left = entries.iter().find(|entry| entry.value != Value::Map && entry.key.ends_with(".0"))?;
+    Some(format!("{} in line {} is the first item of a list, and not one value", left.key, left.line))
 }
 
 /// `key.0`, `key.1` … become one list under `key`, at the place of the first.

@@ -50,18 +50,22 @@ pub fn balanced(text: &str) -> Option<&str> {
     None
 }
 
-/// True when a tab stands before a token; inside and behind a plain value it may.
-pub(crate) fn has_stray_tab(text: &str) -> bool {
+/// True when one of these characters stands where a token may begin; inside and behind a plain value it may.
+pub(crate) fn has_before_token(text: &str, unwanted: &[char]) -> bool {
     let mut at = 0;
     let mut in_plain = false;
     while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
         match c {
+            c if !in_plain && unwanted.contains(&c) => return true,
             '"' | '\'' if !in_plain => {
                 let Some(read) = text.get(at..).and_then(scalar::quoted) else { return false };
                 at = text.len() - read.rest.len();
                 continue;
             }
-            '\t' if !in_plain => return true,
+            '#' if !in_plain => {
+                at += text.get(at..).and_then(|rest| rest.find('\n')).unwrap_or(text.len() - at);
+                continue;
+            }
             '[' | '{' | ',' | ']' | '}' | '\n' => in_plain = false,
             ':' if text.get(at + 1..).is_some_and(|rest| rest.starts_with([' ', '\t'])) => in_plain = false,
             ' ' | '\t' => {}

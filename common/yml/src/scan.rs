@@ -24,7 +24,12 @@ pub(super) struct Scan {
     pub(super) misplaced: Vec<Fault>,
     /// Lists and quotes that are not closed.
     pub(super) unclosed: Vec<Fault>,
+    /// Line of the first anchor, alias, tag, or key behind a `?`.
+    pub(super) marked: Option<usize>,
 }
+
+/// What begins an anchor, an alias or a tag.
+const MARKS: [char; 3] = ['&', '*', '!'];
 
 /// A key whose value may go on in the next lines.
 #[derive(Debug)]
@@ -113,6 +118,9 @@ impl Scanner {
             self.frames.retain(|frame| frame.indent.is_none_or(|column| column <= indent));
             return self.item(after, indent, indent + (rest.len() - after.len()));
         }
+        if rest.starts_with(MARKS) || rest == "?" || rest.starts_with("? ") {
+            self.mark(self.line);
+        }
         match scalar::key(rest) {
             Some((key, after)) => {
                 if let Some(read) = scalar::quoted(rest) {
@@ -190,6 +198,9 @@ impl Scanner {
     /// The value that begins in this line; it may go on in the next.
     fn value(&mut self, slot: Slot, text: &str, indent: usize, column: usize) {
         let mut rest = self.without_tabs(text, column);
+        if rest.starts_with(MARKS) {
+            self.mark(self.line);
+        }
         // An anchor or tag in front of the value means nothing to the engines.
         while rest.starts_with(['&', '!']) {
             let after = rest.find([' ', '\t']).and_then(|end| rest.get(end..)).unwrap_or_default();
@@ -200,7 +211,12 @@ impl Scanner {
             None | Some('#') => {}
             Some('|' | '>') => {
                 let head = rest.trim_start_matches(|c: char| !c.is_whitespace());
-                self.without_tabs(head, column + (rest.len() - head.len()));
+                let end = column + (rest.len() - head.len());
+                self.without_tabs(head, end);
+                // libyaml takes it for a comment.
+                if rest.get(..rest.len() - head.len()).is_some_and(|indicators| indicators.contains('#')) {
+                    self.refuse(self.line, column, "no space before the comment");
+                }
                 let block = Pending::Block { indent, folded: rest.starts_with('>'), lines: Vec::new() };
                 self.pending = Some((slot, block));
             }
@@ -300,8 +316,11 @@ impl Scanner {
                 return;
             };
             let inside = text.get(..text.len() - rest.len()).unwrap_or(&text);
-            if flow::has_stray_tab(inside) {
+            if flow::has_before_token(inside, &['\t']) {
                 self.refuse(line, column, "a tab where only spaces may stand");
+            }
+            if flow::has_before_token(inside, &MARKS) {
+                self.mark(line);
             }
             self.without_tabs(rest, column);
             return self.set_flow(slot, flow::read(inside), line);
@@ -315,6 +334,10 @@ impl Scanner {
             self.refuse(line, column, "\\/ between double quotes");
         }
         self.set(slot, folded_quote(&read.text));
+    }
+
+    fn mark(&mut self, line: usize) {
+        self.out.marked.get_or_insert(line);
     }
 
     fn refuse(&mut self, line: usize, column: usize, message: &str) {

@@ -4,6 +4,8 @@ use common_plan::{InvalidPlan, Plan, PlanBytes, PlanId, Record};
 use proto::v1;
 use serde::Serialize;
 
+use crate::render::persons::{Persons, once_each};
+
 /// A plan whose bytes are the ones asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Fetched {
@@ -58,8 +60,7 @@ impl Fetched {
         let plan = bytes.decode().map_err(|error| Untrue::Unreadable(id.clone(), error))?;
         let record: Record =
             serde_json::from_slice(&reply.record_json).map_err(|error| Untrue::Record(id.clone(), error))?;
-        let said = (&record.id, &record.node, record.action, &record.goal, record.expires_at);
-        if said != (&id, &plan.node, plan.step.action(), &plan.goal, plan.expires_at) {
+        if !is_about(&record, &id, &plan) {
             return Err(Untrue::OtherRecord(id));
         }
         Ok(Self { plan, bytes, record })
@@ -70,18 +71,29 @@ impl Fetched {
         self.bytes.id()
     }
 
-    /// How many more persons have to approve it, as far as the controller knows the node's policy.
-    pub(crate) fn still_needed(&self) -> usize {
-        let mut persons: Vec<&str> = self.valid_approvals().map(|approved| approved.operator.as_str()).collect();
-        persons.sort_unstable();
-        persons.dedup();
-        usize::from(self.record.needed).saturating_sub(persons.len())
+    /// Who has approved it by a signature that holds, and who still could.
+    pub(crate) fn persons(&self) -> Persons {
+        let by = once_each(self.valid_approvals().map(|approved| approved.operator.clone()));
+        Persons { by, ..Persons::told(&self.record) }
+    }
+
+    /// Takes newer words of the controller about the same plan; what contradicts its bytes is left.
+    pub(crate) fn take(&mut self, record: &Record) {
+        if record.history.len() >= self.record.history.len() && is_about(record, &self.bytes.id(), &self.plan) {
+            self.record = record.clone();
+        }
     }
 
     /// Those whose signature is one over these bytes.
     pub(crate) fn valid_approvals(&self) -> impl Iterator<Item = &common_plan::Approved> {
         self.record.approvals.iter().filter(|approved| approved.approval.holds_for(&self.bytes))
     }
+}
+
+/// Whether the controller's words are about this plan and do not contradict it.
+fn is_about(record: &Record, id: &PlanId, plan: &Plan) -> bool {
+    let said = (&record.id, &record.node, record.action, &record.goal, record.expires_at);
+    said == (id, &plan.node, plan.step.action(), &plan.goal, plan.expires_at)
 }
 
 #[cfg(test)]
@@ -145,12 +157,14 @@ pub(crate) mod tests {
             expires_at: plan.expires_at,
             needed: 1,
             approvals: Vec::new(),
+            could_approve: Vec::new(),
             stage: Stage::Proposed,
             history: vec![transition(Stage::Proposed, plan.made_at, "controller", None)],
             link: None,
             reverted_by: None,
             rollout: None,
             until: None,
+            follow_up: None,
         }
     }
 

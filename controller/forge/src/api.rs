@@ -1,10 +1,10 @@
 //! Pull requests through a forge's API. GitHub's is the model; Gitea and Forgejo copy it, and GitLab's differs in names.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common_model::text::printable_line;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url, redirect};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,6 +16,10 @@ use crate::git::{GitError, token};
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer read.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// How long a forge is left alone that does not say for how long, and at most, in seconds.
+const BUSY_S: u64 = 60;
+const BUSY_AT_MOST_S: u64 = 3600;
 
 /// A secret. It is shown to nobody.
 pub(crate) struct Token(String);
@@ -59,6 +63,16 @@ pub enum ForgeError {
         method: String,
         /// Of what.
         path: String,
+        /// In its words.
+        said: String,
+    },
+    /// It wants to be left alone for a while.
+    #[error("{forge} takes no more requests for {} s ({said})", wait.as_secs())]
+    Busy {
+        /// Its host.
+        forge: String,
+        /// For how long.
+        wait: Duration,
         /// In its words.
         said: String,
     },
@@ -167,6 +181,7 @@ impl Forge {
         }
         let mut answer = request.send().await.map_err(|error| no_answer(&self.api, &error))?;
         let status = answer.status();
+        let wait = busy_for(status, answer.headers(), SystemTime::now());
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| no_answer(&self.api, &error))? {
             bytes.extend_from_slice(&chunk);
@@ -176,6 +191,9 @@ impl Forge {
         }
         if status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|_| ForgeError::Answer(host(&self.api)));
+        }
+        if let Some(wait) = wait {
+            return Err(ForgeError::Busy { forge: host(&self.api), wait, said: said(status, &bytes) });
         }
         Err(ForgeError::Refused {
             forge: host(&self.api),
@@ -315,6 +333,26 @@ fn authorization(kind: Kind, token: &Token) -> Result<(HeaderName, HeaderValue),
 
 fn host(api: &Url) -> String {
     api.host_str().unwrap_or_default().to_owned()
+}
+
+/// For how long a forge wants to be left alone, where it says no for that reason: `Retry-After` in seconds (RFC 9110, section
+/// 10.2.3), and when GitHub's count of requests begins anew, which it says with 403 as well as 429.
+fn busy_for(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let retry_after = number("retry-after");
+    let is_used_up = number("x-ratelimit-remaining") == Some(0);
+    let is_busy = match status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::FORBIDDEN => retry_after.is_some() || is_used_up,
+        StatusCode::SERVICE_UNAVAILABLE => retry_after.is_some(),
+        _ => false,
+    };
+    let reset = || {
+        let reset = UNIX_EPOCH.checked_add(Duration::from_secs(number("x-ratelimit-reset").filter(|_| is_used_up)?))?;
+        Some(reset.duration_since(now).unwrap_or_default().as_secs())
+    };
+    let seconds = retry_after.or_else(reset).unwrap_or(BUSY_S);
+    is_busy.then(|| Duration::from_secs(seconds.clamp(1, BUSY_AT_MOST_S)))
 }
 
 /// The innermost reason: the outer ones name the whole URL.

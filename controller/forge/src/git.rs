@@ -306,8 +306,21 @@ impl Git {
         let said = String::from_utf8_lossy(&err.unwrap_or_default()).into_owned();
         let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let said = if lines.is_empty() { status.to_string() } else { lines.join("; ") };
-        Err(GitError::Failed(self.what, printable_line(&said).chars().take(400).collect()))
+        Err(GitError::Failed(self.what, printable_line(&without_times(&said)).chars().take(400).collect()))
     }
+}
+
+/// Without curl's ` after 12 ms`, so that what fails in the same way again is told in the same words.
+fn without_times(said: &str) -> String {
+    let mut parts = said.split(" after ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| {
+        let unit = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match unit.strip_prefix(" ms").filter(|_| unit.len() < part.len()) {
+            Some(rest) => kept + rest,
+            None => kept + " after " + part,
+        }
+    })
 }
 
 /// All that comes out of a pipe, up to a limit.
@@ -317,4 +330,19 @@ async fn drained(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
         pipe.take(MAX_OUTPUT).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_times;
+
+    #[test]
+    fn the_same_failure_is_told_in_the_same_words() {
+        let said =
+            "fatal: unable to access 'http://h/': Failed to connect to h port 3000 after 12 ms: Could not connect";
+        assert_eq!(without_times(said), said.replace(" after 12 ms", ""));
+        for same in ["", "hung up after all", "after 3 ms", "timed out after 60 s", "gone after"] {
+            assert_eq!(without_times(same), same);
+        }
+    }
 }

@@ -9,8 +9,8 @@ use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Network, NodeName, Probe, Stage, Symptom, Timestamp, Verdict};
 use common_plan::{
-    Action, Branch, CarriedOutBy, Carrier, FirewallAllow, FirewallRevoke, Goal, Label, OnNode, Plan, PlanId, Policy,
-    RepoPath, Report, SCHEMA, SecurityGroupAllow, Step, Why,
+    Action, Branch, CarriedOutBy, Carrier, Digest, FirewallAllow, FirewallRevoke, Goal, Label, OnNode, Plan, PlanId,
+    Policy, RepoPath, Report, SCHEMA, SecurityGroupAllow, Step, UnitLimit, Why,
 };
 use controller_correlate::{NodePicture, Picture};
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,17 @@ pub fn inverse(
             let risk = format!("{} can no longer reach port {}, unless another rule lets it.", made.source, made.port);
             let undo = format!("approve a plan again that lets {} reach port {}", made.source, made.port);
             (Step::FirewallRevoke(FirewallRevoke { plan: id.clone(), made: made.clone() }), risk, undo)
+        }
+        // What an earlier drop-in held is not known here, only its digest.
+        Step::UnitLimit(raised) if raised.from.is_none() && !raised.limits.is_empty() => {
+            let from = raised.content().map(|content| Digest::of(content.as_bytes()));
+            let step = UnitLimit { limits: BTreeMap::new(), from, start: None, ..raised.clone() };
+            let risk = format!("{} runs on as it does, and has the lower limits from its next start on.", raised.unit);
+            (Step::UnitLimit(step), risk, "diagnose again for a plan that raises them".to_owned())
+        }
+        Step::Service(_) => {
+            let why = "no plan stops a unit, so that nobody who has signed one can have shut a node down";
+            return Err(format!("{why}; by hand: {}", plan.undo));
         }
         step => return Err(format!("{} is not taken back by a plan; by hand: {}", step.action(), plan.undo)),
     };

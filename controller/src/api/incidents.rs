@@ -41,10 +41,11 @@ impl Incidents for IncidentsApi {
         request: Request<v1::ListIncidentsRequest>,
     ) -> Result<Response<v1::ListIncidentsReply>, Status> {
         let (core, ended) = (Arc::clone(&self.0), request.into_inner().ended);
-        let incidents =
-            blocking(move || if ended { core.incidents.all(usize::MAX) } else { Ok(core.incidents.open()) }).await?;
-        let incidents_json = incidents.iter().map(json).collect::<Result<_, Status>>()?;
-        Ok(Response::new(v1::ListIncidentsReply { incidents_json }))
+        let incidents_json = blocking(move || {
+            let incidents = if ended { core.incidents.all(usize::MAX)? } else { core.incidents.open() };
+            incidents.into_iter().map(|incident| json(&core.incident_told(incident)?)).collect::<Result<_, Status>>()
+        });
+        Ok(Response::new(v1::ListIncidentsReply { incidents_json: incidents_json.await? }))
     }
 
     async fn get(&self, request: Request<v1::IncidentRequest>) -> Result<Response<v1::IncidentReply>, Status> {
@@ -56,6 +57,7 @@ impl Incidents for IncidentsApi {
         let peer = peer_of(&request)?;
         // From before the first look, so that nothing is missed.
         let (mut incidents, mut plans) = (self.0.incidents.changes(), self.0.plans.changes());
+        let mut rollouts = self.0.rollouts.changes();
         let (boards, stream) = mpsc::channel(4);
         let core = Arc::clone(&self.0);
         let entry = self.0.live.enter(&peer.peer.serial);
@@ -75,10 +77,12 @@ impl Incidents for IncidentsApi {
                     tokio::select! {
                         changed = incidents.changed() => changed.ok()?,
                         changed = plans.changed() => changed.ok()?,
+                        changed = rollouts.changed() => changed.ok()?,
                     }
                     sleep(TOGETHER).await;
                     incidents.mark_unchanged();
                     plans.mark_unchanged();
+                    rollouts.mark_unchanged();
                 }
             };
             let ended = tokio::select! {
@@ -121,7 +125,11 @@ impl Incidents for IncidentsApi {
 impl IncidentsApi {
     async fn incident(&self, id: IncidentId) -> Result<(Incident, Option<Vec<u8>>), Status> {
         let core = Arc::clone(&self.0);
-        blocking(move || core.incidents.get(id)).await
+        blocking(move || {
+            let (incident, diagnosis) = core.incidents.get(id)?;
+            Ok::<_, Status>((core.incident_told(incident)?, diagnosis))
+        })
+        .await
     }
 
     async fn reply(&self, id: IncidentId) -> Result<Response<v1::IncidentReply>, Status> {
@@ -158,17 +166,23 @@ async fn look(
 }
 
 fn board(core: &Core, now: Timestamp) -> Result<v1::Board, Status> {
-    let (mut incidents, mut plans) = (Lately::new(now), Lately::new(now));
+    let (mut incidents, mut plans, mut rollouts) = (Lately::new(now), Lately::new(now), Lately::new(now));
     let mut board = v1::Board::default();
     for incident in core.incidents.all(usize::MAX)? {
         if incidents.shows(incident.closed.as_ref().map(|closed| closed.at)) {
-            board.incidents_json.push(json(&incident)?);
+            board.incidents_json.push(json(&core.incident_told(incident)?)?);
         }
     }
     for kept in core.plans.all()? {
         let record = &kept.life.record;
         if plans.shows(record.history.last().filter(|_| record.is_over()).map(|step| step.at)) {
-            board.plans_json.push(json(record)?);
+            board.plans_json.push(json(&core.told(&kept)?)?);
+        }
+    }
+    for kept in core.rollouts.all()? {
+        let rollout = &kept.rollout;
+        if rollouts.shows(rollout.history.last().filter(|_| rollout.stage.is_final()).map(|moment| moment.at)) {
+            board.rollouts_json.push(json(rollout)?);
         }
     }
     Ok(board)

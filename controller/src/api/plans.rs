@@ -30,19 +30,21 @@ impl Plans for PlansApi {
 
     async fn list(&self, request: Request<v1::ListPlansRequest>) -> Result<Response<v1::ListPlansReply>, Status> {
         let (core, v1::ListPlansRequest { ended, prefix }) = (Arc::clone(&self.0), request.into_inner());
-        let plans = blocking(move || match (prefix.as_str(), ended) {
-            ("", true) => core.plans.all(),
-            ("", false) => core.plans.current(),
-            (prefix, _) => core.plans.beginning_with(prefix),
-        })
-        .await?;
-        let records = plans.iter().map(record_json).collect::<Result<_, Status>>()?;
-        Ok(Response::new(v1::ListPlansReply { records_json: records }))
+        let records_json = blocking(move || {
+            let plans = match (prefix.as_str(), ended) {
+                ("", true) => core.plans.all(),
+                ("", false) => core.plans.current(),
+                (prefix, _) => core.plans.beginning_with(prefix),
+            };
+            plans?.iter().map(|kept| record_json(&core, kept)).collect::<Result<_, Status>>()
+        });
+        Ok(Response::new(v1::ListPlansReply { records_json: records_json.await? }))
     }
 
     async fn get(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
         let id = parse(&request.into_inner().plan_id)?;
-        self.get_plan(id).await.and_then(|kept| reply(&kept)).map(Response::new)
+        let kept = self.get_plan(id).await?;
+        self.answer(kept).await.map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::PlanRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -56,14 +58,14 @@ impl Plans for PlansApi {
         let entry = self.0.live.enter(&peer.peer.serial);
         tokio::spawn(async move {
             let following = async {
-                replies.send(reply(&last)).await.ok()?;
+                replies.send(api.answer(last.clone()).await).await.ok()?;
                 while !last.life.record.is_over() {
                     changes.changed().await.ok()?;
                     match api.get_plan(id.clone()).await {
                         Ok(kept) if kept == last => {}
                         Ok(kept) => {
-                            replies.send(reply(&kept)).await.ok()?;
                             last = kept;
+                            replies.send(api.answer(last.clone()).await).await.ok()?;
                         }
                         Err(status) => return replies.send(Err(status)).await.ok(),
                     }
@@ -97,7 +99,7 @@ impl Plans for PlansApi {
             Ok::<_, Status>(dispatch(&core, &id)?)
         })
         .await?;
-        reply(&kept).map(Response::new)
+        self.answer(kept).await.map(Response::new)
     }
 
     async fn reject(&self, request: Request<v1::RejectRequest>) -> Result<Response<v1::PlanReply>, Status> {
@@ -107,7 +109,7 @@ impl Plans for PlansApi {
         let event = Event::Rejected { operator: operator.to_string(), because: shown(&because) };
         let core = Arc::clone(&self.0);
         let kept = blocking(move || core.plans.happened(&id, &event, now())).await?;
-        reply(&kept).map(Response::new)
+        self.answer(kept).await.map(Response::new)
     }
 
     async fn revert(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanReply>, Status> {
@@ -115,7 +117,7 @@ impl Plans for PlansApi {
         let id = parse(&request.into_inner().plan_id)?;
         let core = Arc::clone(&self.0);
         let kept = blocking(move || propose_inverse(&core, &id, operator.as_str())).await?;
-        reply(&kept).map(Response::new)
+        self.answer(kept).await.map(Response::new)
     }
 
     async fn limit(&self, request: Request<v1::LimitRequest>) -> Result<Response<v1::PlanReply>, Status> {
@@ -124,7 +126,7 @@ impl Plans for PlansApi {
         let id = parse(&plan_id)?;
         let core = Arc::clone(&self.0);
         let kept = blocking(move || propose_limited(&core, &id, for_s, operator.as_str())).await?;
-        reply(&kept).map(Response::new)
+        self.answer(kept).await.map(Response::new)
     }
 
     async fn read_audit(
@@ -163,6 +165,11 @@ impl PlansApi {
     async fn get_plan(&self, id: PlanId) -> Result<Kept, Status> {
         let core = Arc::clone(&self.0);
         blocking(move || core.plans.get(&id)).await
+    }
+
+    async fn answer(&self, kept: Kept) -> Result<v1::PlanReply, Status> {
+        let core = Arc::clone(&self.0);
+        blocking(move || reply(&core, &kept)).await
     }
 }
 
@@ -230,10 +237,11 @@ fn parse(id: &str) -> Result<PlanId, Status> {
     id.parse().map_err(|_| Status::invalid_argument("the id of a plan is 16 hex digits: `dialtone plans` lists them"))
 }
 
-fn record_json(kept: &Kept) -> Result<Vec<u8>, Status> {
-    serde_json::to_vec(&kept.life.record).map_err(|error| Status::internal(error.to_string()))
+fn record_json(core: &Core, kept: &Kept) -> Result<Vec<u8>, Status> {
+    serde_json::to_vec(&core.told(kept)?).map_err(|error| Status::internal(error.to_string()))
 }
 
-pub(super) fn reply(kept: &Kept) -> Result<v1::PlanReply, Status> {
-    Ok(v1::PlanReply { plan: kept.bytes.as_slice().to_vec(), record_json: record_json(kept)? })
+/// Blocking.
+pub(super) fn reply(core: &Core, kept: &Kept) -> Result<v1::PlanReply, Status> {
+    Ok(v1::PlanReply { plan: kept.bytes.as_slice().to_vec(), record_json: record_json(core, kept)? })
 }

@@ -155,7 +155,7 @@ impl RolloutsApi {
 async fn full(core: &Arc<Core>, kept: KeptRollout) -> Result<(KeptRollout, v1::RolloutReply), Status> {
     let core = Arc::clone(core);
     blocking(move || {
-        let plans = kept.rollout.turns.iter().map(|turn| plan_reply(&core.plans.get(&turn.plan)?));
+        let plans = kept.rollout.turns.iter().map(|turn| plan_reply(&core, &core.plans.get(&turn.plan)?));
         let reply = v1::RolloutReply {
             order: kept.order.encode().map_err(|error| Status::internal(error.to_string()))?,
             rollout_json: json(&kept)?,

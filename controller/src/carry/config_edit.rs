@@ -13,8 +13,13 @@ use controller_forge::{
 use controller_remedy::lifecycle::{Carried, CarriedTo};
 
 use super::{Outcome, Work};
+use crate::clock::now;
 use crate::core::{Core, chain};
 use crate::repositories::Repository;
+
+/// How many looks a plan outlives that somebody has said no to, or whose merge git does not show: what was closed by a slip is opened
+/// again.
+const LOOKS_BEFORE_END: u32 = 5;
 
 /// Why it cannot be told or done for now.
 #[derive(Debug, thiserror::Error)]
@@ -25,22 +30,43 @@ enum Failure {
     Forge(#[from] ForgeError),
 }
 
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        let again = match &failure {
+            Failure::Forge(ForgeError::Busy { wait, .. }) => Some(*wait),
+            Failure::Forge(_) | Failure::Git(_) => None,
+        };
+        Outcome::Failing(chain(&failure), again)
+    }
+}
+
 pub(super) async fn act(core: &Arc<Core>, work: &Work, step: &ConfigEdit) -> Outcome {
     let Some(repository) = configured(core, step) else {
         return Outcome::is(CarriedTo::Refused, format!("{} is not as it was in controller.yaml", step.repository));
     };
-    ask(repository, work, step).await.unwrap_or_else(|failure| Outcome::Failing(chain(&failure)))
+    ask(repository, work, step).await.unwrap_or_else(Outcome::from)
 }
 
 pub(super) async fn follow(core: &Arc<Core>, work: &Work, step: &ConfigEdit) -> Outcome {
     let Some(repository) = configured(core, step) else {
-        return Outcome::Failing(format!("{} is not as it was in controller.yaml", step.repository));
+        return Outcome::failing(format!("{} is not as it was in controller.yaml", step.repository));
     };
     let again = Duration::from_secs(u64::from(core.config.repository_poll_seconds.max(1)));
-    match look(repository, work, step).await {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => Outcome::Wait(again),
-        Err(failure) => Outcome::Failing(chain(&failure)),
+    let judged = match look(repository, work, step).await {
+        Ok(seen) => judge(&seen, &branch_of(&work.id), step),
+        Err(failure) => return failure.into(),
+    };
+    match judged {
+        Judged::Waits(because) => Outcome::Waits(because, again),
+        Judged::Ends(to, because) => Outcome::is(to, because),
+        Judged::MayEnd(to, because, unless) => {
+            let time = again * LOOKS_BEFORE_END;
+            let told = format!("{because}: it ends so unless {unless} within {} s", time.as_secs());
+            match work.has_said_ms(&told, now()).and_then(|ms| u64::try_from(ms).ok()) {
+                Some(ms) if Duration::from_millis(ms) >= time => Outcome::is(to, because),
+                _ => Outcome::Waits(told, again),
+            }
+        }
     }
 }
 
@@ -61,8 +87,7 @@ async fn ask(repository: &Repository, work: &Work, step: &ConfigEdit) -> Result<
         return Ok(outcome);
     }
     let Some(forge) = forge else {
-        let because = format!("branch {branch} is pushed to {}: merge it into {}", step.repository, step.branch);
-        return Ok(Outcome::is(CarriedTo::Applied, because));
+        return Ok(Outcome::is(CarriedTo::Applied, is_pushed(&branch, step)));
     };
     let (title, body) = (title(&work.plan, step), body(&work.id, &work.plan, step, &work.approved_by));
     Ok(is_asked(&forge.open(&Ask { branch: &branch, title: &title, body: &body }).await?))
@@ -77,15 +102,20 @@ async fn push(repository: &Repository, work: &Work, step: &ConfigEdit) -> Result
         let because = format!("{repository} has a branch {} with something else", branch_of(&work.id));
         return Ok((!is_ours).then(|| Outcome::is(CarriedTo::Failed, because)));
     }
-    if !work.may_begin {
-        return Ok(Some(Outcome::is(CarriedTo::Expired, "it was not begun in time")));
-    }
     let refused = |why: String| Ok(Some(Outcome::is(CarriedTo::Refused, why)));
     let file = match mirror.read(path).await {
         Err(GitError::File(path, why)) => return refused(format!("{path} {why}")),
         file => file?,
     };
-    if Digest::of(file.text.as_bytes()) != step.from {
+    let found = Digest::of(file.text.as_bytes());
+    // Merged, and its branch deleted, before this was written down; or somebody has made the same edit.
+    if found == step.to {
+        return Ok(Some(Outcome::is(CarriedTo::Verified, is_approved(step))));
+    }
+    if !work.may_begin {
+        return Ok(Some(Outcome::is(CarriedTo::Expired, "it was not begun in time")));
+    }
+    if found != step.from {
         return refused(format!("{path} in {repository} has been changed since: diagnose again for a new plan"));
     }
     let text = match common_yml::apply(&file.text, &step.edits) {
@@ -99,40 +129,151 @@ async fn push(repository: &Repository, work: &Work, step: &ConfigEdit) -> Result
 }
 
 fn is_asked(request: &PullRequest) -> Outcome {
-    Outcome::Is(Carried {
-        to: CarriedTo::Applied,
-        because: "the pull request is open".to_owned(),
-        link: Some(request.url.clone()),
-    })
+    let because = match request.standing {
+        Standing::Open => OPEN,
+        Standing::Merged => "the pull request is merged",
+        Standing::Closed => "the pull request is closed",
+    };
+    Outcome::Is(Carried { to: CarriedTo::Applied, because: because.to_owned(), link: Some(request.url.clone()) })
 }
 
-/// What became of it; none as long as it waits.
-async fn look(repository: &Repository, work: &Work, step: &ConfigEdit) -> Result<Option<Outcome>, Failure> {
+const OPEN: &str = "the pull request is open";
+
+fn is_pushed(branch: &str, step: &ConfigEdit) -> String {
+    format!("branch {branch} is pushed to {}: merge it into {}", step.repository, step.branch)
+}
+
+fn is_approved(step: &ConfigEdit) -> String {
+    format!("{} on {} is as approved", step.path, step.branch)
+}
+
+/// What there is to be seen of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    /// None on a plain git remote, and where the forge knows none.
+    request: Option<Standing>,
+    /// Whether the plan's branch is there; looked for only where there is no pull request.
+    branch: bool,
+    /// The file on the branch that nodes are set up from; none: it is not one that can be edited, or not there.
+    file: Option<Digest>,
+}
+
+/// What follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Judged {
+    /// It waits, and so it stands.
+    Waits(String),
+    /// That is its end.
+    Ends(CarriedTo, String),
+    /// That is its end, unless this comes about soon.
+    MayEnd(CarriedTo, String, &'static str),
+}
+
+async fn look(repository: &Repository, work: &Work, step: &ConfigEdit) -> Result<Seen, Failure> {
     let request = match Forge::of(&repository.config)? {
         Some(forge) => forge.find(&branch_of(&work.id)).await?.map(|request| request.standing),
         None => None,
     };
-    if request == Some(Standing::Open) {
-        return Ok(None);
-    }
     let mirror = repository.mirror().await?;
     // Before the file: whoever merges in between is seen to have done so, or is looked at again.
-    let waits = request.is_none() && mirror.is_pushed(&work.id).await?;
-    let found = match mirror.read(&step.path).await {
+    let branch = request.is_none() && mirror.is_pushed(&work.id).await?;
+    let file = match mirror.read(&step.path).await {
         Err(GitError::File(..)) => None,
         file => Some(Digest::of(file?.text.as_bytes())),
     };
+    Ok(Seen { request, branch, file })
+}
+
+fn judge(seen: &Seen, name: &str, step: &ConfigEdit) -> Judged {
     let (path, branch) = (&step.path, &step.branch);
-    let outcome = match request {
-        _ if found.as_ref() == Some(&step.to) => {
-            Outcome::is(CarriedTo::Verified, format!("{path} on {branch} is as approved"))
-        }
-        None if waits => return Ok(None),
-        Some(Standing::Merged) => {
-            Outcome::is(CarriedTo::Failed, format!("merged, but {path} on {branch} is not what was approved"))
-        }
-        _ if found.as_ref() == Some(&step.from) => Outcome::is(CarriedTo::Declined, "closed without being merged"),
-        _ => Outcome::is(CarriedTo::Failed, format!("closed, and {path} on {branch} is not what was approved")),
+    let unchanged = seen.file.as_ref() == Some(&step.from);
+    if seen.file.as_ref() == Some(&step.to) {
+        return Judged::Ends(CarriedTo::Verified, is_approved(step));
+    }
+    let waits = |said: String| match unchanged {
+        true => Judged::Waits(said),
+        false => Judged::Waits(format!(
+            "{said}; but {path} on {branch} has been changed meanwhile, and a merge would give something else than was approved: \
+             close it, and diagnose again"
+        )),
     };
-    Ok(Some(outcome))
+    match seen.request {
+        Some(Standing::Open) => waits(OPEN.to_owned()),
+        None if seen.branch => waits(is_pushed(name, step)),
+        // A forge may tell of a merge before git shows it.
+        Some(Standing::Merged) if unchanged => Judged::MayEnd(
+            CarriedTo::Failed,
+            format!("merged, but {path} on {branch} is as it was"),
+            "git shows the merge",
+        ),
+        Some(Standing::Merged) => {
+            Judged::Ends(CarriedTo::Failed, format!("merged, but {path} on {branch} is not what was approved"))
+        }
+        // What was closed by a slip is opened again at once.
+        Some(Standing::Closed) if unchanged => {
+            Judged::MayEnd(CarriedTo::Declined, "closed without being merged".to_owned(), "it is opened again")
+        }
+        None if unchanged => {
+            Judged::MayEnd(CarriedTo::Declined, "closed without being merged".to_owned(), "its branch is pushed again")
+        }
+        Some(Standing::Closed) | None => {
+            Judged::Ends(CarriedTo::Failed, format!("closed, and {path} on {branch} is not what was approved"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(request: Option<Standing>, branch: bool, file: Option<&str>) -> (Option<CarriedTo>, String, bool) {
+        let step = ConfigEdit {
+            repository: "config".parse().unwrap(),
+            branch: "main".parse().unwrap(),
+            path: "es.yml".parse().unwrap(),
+            from: Digest::of(b"before"),
+            edits: Vec::new(),
+            to: Digest::of(b"after"),
+        };
+        let seen = Seen { request, branch, file: file.map(|text| Digest::of(text.as_bytes())) };
+        match judge(&seen, "dialtone/1", &step) {
+            Judged::Waits(because) => (None, because, false),
+            Judged::Ends(to, because) => (Some(to), because, false),
+            Judged::MayEnd(to, because, _) => (Some(to), because, true),
+        }
+    }
+
+    #[test]
+    fn what_has_come_about_counts_more_than_what_is_said_of_it() {
+        for request in [None, Some(Standing::Open), Some(Standing::Merged), Some(Standing::Closed)] {
+            let (to, because, _) = judged(request, false, Some("after"));
+            assert_eq!((to, because.as_str()), (Some(CarriedTo::Verified), "es.yml on main is as approved"));
+        }
+    }
+
+    #[test]
+    fn what_waits_says_when_it_is_overtaken() {
+        for (request, branch) in [(Some(Standing::Open), false), (None, true)] {
+            let (to, because, _) = judged(request, branch, Some("before"));
+            assert!(to.is_none() && !because.contains("changed"), "{because}");
+            for file in [Some("another"), None] {
+                let (to, because, _) = judged(request, branch, file);
+                assert!(to.is_none() && because.contains("has been changed meanwhile"), "{because}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_slip_or_late_is_not_the_end_at_once() {
+        let of = |request, file| {
+            let (to, _, may) = judged(request, false, Some(file));
+            (to, may)
+        };
+        assert_eq!(of(Some(Standing::Merged), "before"), (Some(CarriedTo::Failed), true));
+        assert_eq!(of(Some(Standing::Merged), "another"), (Some(CarriedTo::Failed), false));
+        for request in [Some(Standing::Closed), None] {
+            assert_eq!(of(request, "before"), (Some(CarriedTo::Declined), true));
+            assert_eq!(of(request, "another"), (Some(CarriedTo::Failed), false));
+        }
+    }
 }

@@ -29,8 +29,9 @@ use crate::rollouts;
 const TICK: Duration = Duration::from_secs(1);
 /// How long after its end a plan that was begun is tried to be brought to one.
 const GIVE_UP_MS: i64 = 60 * 60 * 1000;
-/// Until what could not be done is tried again.
+/// Until what could not be done is tried again: at first, and at most where it fails for long.
 const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 
 /// A plan at work.
 pub(crate) struct Work {
@@ -44,22 +45,37 @@ pub(crate) struct Work {
     pub(crate) may_begin: bool,
     /// When it was first known to be done.
     pub(crate) applied_at: Option<Timestamp>,
+    /// What was last said of it, and since when.
+    pub(crate) said: Option<(String, Timestamp)>,
+}
+
+impl Work {
+    /// For how long this has been what is said of it, in milliseconds; none where something else is.
+    pub(crate) fn has_said_ms(&self, because: &str, now: Timestamp) -> Option<i64> {
+        let (said, since) = self.said.as_ref()?;
+        (*said == shown(because)).then(|| now.millis_since(*since))
+    }
 }
 
 /// How a step stands after it was acted on or looked at.
 pub(crate) enum Outcome {
     /// It stands so.
     Is(Carried),
-    /// Nothing has changed; it is looked at again after this long.
-    Wait(Duration),
-    /// It could not be told or done for now, and is tried again.
-    Failing(String),
+    /// It waits, for this, and is looked at again after as long.
+    Waits(String, Duration),
+    /// It could not be told or done for now, and is tried again: after as long, where somebody has asked for that.
+    Failing(String, Option<Duration>),
 }
 
 impl Outcome {
     /// It stands so.
     pub(crate) fn is(to: CarriedTo, because: impl Into<String>) -> Self {
         Self::Is(Carried { to, because: because.into(), link: None })
+    }
+
+    /// It could not be told or done for now.
+    pub(crate) fn failing(why: impl Into<String>) -> Self {
+        Self::Failing(why.into(), None)
     }
 }
 
@@ -185,13 +201,15 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
     let record = &kept.life.record;
     let may_begin = now() <= plan.expires_at;
     let approved_by = record.approvals.iter().filter(|given| given.approval.holds_for(&kept.bytes));
-    let mut applied = kept.life.record.history.iter().filter(|transition| transition.stage == Stage::Applied);
+    let mut applied = record.history.iter().filter(|transition| transition.stage == Stage::Applied);
+    let said = record.history.last().and_then(|last| Some((last.because.clone()?, last.at)));
     let work = Work {
         id,
         plan,
         may_begin,
         approved_by: approved_by.map(|given| given.operator.clone()).collect(),
         applied_at: applied.next().map(|transition| transition.at),
+        said,
     };
     let outcome = match stage {
         // Whoever wrote into the store could have added some that are none.
@@ -213,20 +231,37 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
             }
             Ok(Duration::ZERO)
         }
-        Outcome::Wait(again) => Ok(again),
-        Outcome::Failing(why) => {
+        Outcome::Waits(because, again) => {
+            happened(core, &work.id, Event::Carried(unchanged(stage, &because))).await?;
+            Ok(again)
+        }
+        Outcome::Failing(why, again) => {
             let given_up = now() > work.plan.expires_at.plus_millis(GIVE_UP_MS);
             warn!(plan = %work.id, why = %shown(&why), given_up, "a plan of the controller's own is not done");
-            let (to, because) = match stage {
-                Stage::Dispatched if given_up => (CarriedTo::Failed, format!("given up: {why}")),
-                Stage::Dispatched => (CarriedTo::Begun, format!("tried again: {why}")),
-                _ => (CarriedTo::Applied, format!("not known how it stands: {why}")),
+            let carried = match stage {
+                Stage::Dispatched if given_up => {
+                    Carried { to: CarriedTo::Failed, because: shown(&format!("given up: {why}")), link: None }
+                }
+                Stage::Dispatched => unchanged(stage, &format!("tried again: {why}")),
+                _ => unchanged(stage, &format!("not known how it stands: {why}")),
             };
-            let carried = Carried { to, because: shown(&because), link: None };
+            let failing_ms = work.has_said_ms(&carried.because, now());
             happened(core, &work.id, Event::Carried(carried)).await?;
-            Ok(AGAIN)
+            Ok(again.unwrap_or_else(|| until_again(failing_ms)))
         }
     }
+}
+
+/// It is as far as it was, in these words.
+fn unchanged(stage: Stage, because: &str) -> Carried {
+    let to = if stage == Stage::Dispatched { CarriedTo::Begun } else { CarriedTo::Applied };
+    Carried { to, because: shown(because), link: None }
+}
+
+/// The longer it has failed, the longer it is left alone: what is down for an hour is asked some 70 times, not 720.
+fn until_again(failing_ms: Option<i64>) -> Duration {
+    let failing = Duration::from_millis(failing_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0));
+    (failing / 4).clamp(AGAIN, AGAIN_AT_MOST)
 }
 
 async fn happened(core: &Arc<Core>, id: &PlanId, event: Event) -> Result<Stage, Status> {

@@ -33,7 +33,7 @@ pub(crate) async fn act(core: &Arc<Core>, work: &Work, step: &SecurityGroupAllow
         Some(_) => take_back(core, work, step, aws).await,
         None => make(core, work, step, aws).await,
     };
-    acted.unwrap_or_else(|error| Outcome::Failing(error.to_string()))
+    acted.unwrap_or_else(|error| Outcome::failing(error.to_string()))
 }
 
 /// Looks from outside whether the rule helps; revokes it where it does not in time.
@@ -52,7 +52,7 @@ pub(crate) async fn follow(core: &Arc<Core>, work: &Work, step: &SecurityGroupAl
         Ok(left_ms @ 1..) => prove(core, work, step, aws, Duration::from_millis(left_ms)).await,
         _ => undo(work, step, aws).await,
     };
-    followed.unwrap_or_else(|error| Outcome::Failing(error.to_string()))
+    followed.unwrap_or_else(|error| Outcome::failing(error.to_string()))
 }
 
 fn aws<'c>(core: &'c Core, step: &SecurityGroupAllow) -> Result<&'c Aws, String> {
@@ -81,12 +81,12 @@ async fn make(core: &Arc<Core>, work: &Work, step: &SecurityGroupAllow, aws: &Aw
     .await
     {
         Ok(begun) => begun,
-        Err(status) => return Ok(Outcome::Failing(status.message().to_owned())),
+        Err(status) => return Ok(Outcome::failing(status.message())),
     };
     if let Some(begun) = begun {
         let since = now().millis_since(begun);
         return Ok(match since < IN_FLIGHT_MS {
-            true => Outcome::Wait(AGAIN),
+            true => Outcome::Waits("whether the rule was made is not known yet".to_owned(), AGAIN),
             false => Outcome::is(
                 CarriedTo::Failed,
                 format!(
@@ -115,16 +115,16 @@ async fn make(core: &Arc<Core>, work: &Work, step: &SecurityGroupAllow, aws: &Aw
         move || core.plans.acting(&id, &intent, now())
     });
     if let Err(status) = acting.await {
-        return Ok(Outcome::Failing(status.message().to_owned()));
+        return Ok(Outcome::failing(status.message()));
     }
     let opening = Opening { group: group.clone(), source: *source, port: *port, note: note.clone() };
     match aws.allow(&opening).await {
         Ok(()) => match own(&aws.rules(group).await?, step, &note) {
             Some(rule) => Ok(made(rule)),
             // It takes a moment until a rule shows.
-            None => Ok(Outcome::Wait(AGAIN)),
+            None => Ok(Outcome::Waits("AWS has made the rule and does not show it yet".to_owned(), AGAIN)),
         },
-        Err(error) if error.is_undecided() => Ok(Outcome::Failing(error.to_string())),
+        Err(error) if error.is_undecided() => Ok(Outcome::failing(error.to_string())),
         Err(error) => Ok(Outcome::is(CarriedTo::Refused, error.to_string())),
     }
 }
@@ -148,7 +148,7 @@ async fn prove(
     let node = core.live.agent(&work.plan.node).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |agent| agent.remote);
     let (keep, because) = match look(core, (&work.id, &work.plan, None), node, deadline).await {
         Ok(looked) => looked,
-        Err(status) => return Ok(Outcome::Failing(status.message().to_owned())),
+        Err(status) => return Ok(Outcome::failing(status.message())),
     };
     if !keep {
         let undone = undo(work, step, aws).await;
@@ -175,7 +175,7 @@ async fn undo(work: &Work, step: &SecurityGroupAllow, aws: &Aws) -> Result<Outco
     Ok(match revoked(step, &note, aws).await? {
         Revoked::Gone(rule) => Outcome::is(CarriedTo::Undone, format!("{rule} is revoked")),
         Revoked::WasNotThere => Outcome::is(CarriedTo::Undone, "the rule was gone already"),
-        Revoked::Remains => Outcome::Wait(AGAIN),
+        Revoked::Remains => remains(),
     })
 }
 
@@ -188,7 +188,7 @@ async fn take_back(core: &Arc<Core>, work: &Work, step: &SecurityGroupAllow, aws
     });
     let acted = match acted.await {
         Ok(acted) => acted,
-        Err(status) => return Ok(Outcome::Failing(status.message().to_owned())),
+        Err(status) => return Ok(Outcome::failing(status.message())),
     };
     if acted.is_none() {
         if !work.may_begin {
@@ -204,14 +204,18 @@ async fn take_back(core: &Arc<Core>, work: &Work, step: &SecurityGroupAllow, aws
             move || core.plans.acting(&id, &intent, now())
         });
         if let Err(status) = acting.await {
-            return Ok(Outcome::Failing(status.message().to_owned()));
+            return Ok(Outcome::failing(status.message()));
         }
     }
     Ok(match revoked(step, &note, aws).await? {
         Revoked::Gone(rule) => Outcome::is(CarriedTo::Verified, format!("{rule} is revoked")),
         Revoked::WasNotThere => Outcome::is(CarriedTo::Verified, "the rule is gone"),
-        Revoked::Remains => Outcome::Wait(AGAIN),
+        Revoked::Remains => remains(),
     })
+}
+
+fn remains() -> Outcome {
+    Outcome::Waits("AWS has revoked the rule and shows it still".to_owned(), AGAIN)
 }
 
 /// What became of a rule that was to go.

@@ -243,6 +243,21 @@ impl Registry {
         Ok(names)
     }
 
+    /// Every operator of at least this role who was not revoked, in order of name.
+    pub fn operators(&self, least: Role) -> Result<Vec<OperatorName>, RegistryError> {
+        let rows = scan_prefix(&*self.store, PARTITION, "operator/", Order::Ascending, MAX_ENTRIES)?;
+        let mut names = Vec::new();
+        for (key, stored) in rows {
+            let member: Member = serde_json::from_slice(&stored.value)?;
+            let role = member.role.as_deref().and_then(|role| role.parse::<Role>().ok());
+            let may = member.revoked_at.is_none() && role.is_some_and(|role| role >= least);
+            if let (true, Some(Ok(name))) = (may, key.strip_prefix("operator/").map(str::parse)) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     /// Revokes every certificate of a node or operator; gives the serials, whose live streams the caller cuts.
     pub fn revoke(&self, who: &MemberName, now: Timestamp) -> Result<Vec<String>, RegistryError> {
         loop {

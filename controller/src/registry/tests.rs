@@ -1,3 +1,5 @@
+//! Tokens, names, roles and revocations, over a real store.
+
 use controller_store::SledStore;
 
 use super::*;
@@ -74,6 +76,22 @@ fn an_operator_is_held_to_one_key_until_an_admin_says_otherwise() {
     assert!(matches!(registry.hold_to_key(&alice, &other), Err(RegistryError::OtherKey(_))));
     registry.add_operator(&alice, Role::Approver, NOW).unwrap();
     registry.hold_to_key(&alice, &other).unwrap();
+}
+
+#[test]
+fn operators_are_listed_by_what_they_may_do_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = registry(directory.path());
+    for (name, role) in
+        [("dora", Role::Approver), ("bob", Role::Viewer), ("alice", Role::Admin), ("carol", Role::Approver)]
+    {
+        registry.add_operator(&name.parse().unwrap(), role, NOW).unwrap();
+    }
+    registry.add_operator(&"carol".parse().unwrap(), Role::Operator, NOW).unwrap();
+    let names = || registry.operators(Role::Approver).unwrap().iter().map(OperatorName::to_string).collect::<Vec<_>>();
+    assert_eq!(names(), ["alice", "dora"]);
+    registry.revoke(&MemberName::Operator("alice".parse().unwrap()), NOW).unwrap();
+    assert_eq!(names(), ["dora"]);
 }
 
 #[test]

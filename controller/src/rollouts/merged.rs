@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common_model::NodeName;
-use common_plan::{Action, ConfigEdit, Digest, Plan, Stage, Step};
+use common_plan::{Action, ConfigEdit, Digest, Plan, PlanId, Stage, Step};
 use controller_remedy::rollout::Merged;
 use tonic::Status;
 
@@ -12,6 +12,8 @@ use crate::plans::Kept;
 
 /// An edit that the repository stands by.
 pub(super) struct Standing {
+    /// The plan that had it merged.
+    pub(super) plan: PlanId,
     /// What nodes are to get.
     pub(super) merged: Merged,
     /// For those who approve it.
@@ -46,7 +48,7 @@ pub(super) async fn standing(
             Ok(file) if Digest::of(file.text.as_bytes()) == step.to => {
                 let why = format!("{} was edited in {} by plan {id}", step.path, step.repository);
                 let merged = Merged { edits: step.edits.clone(), node: plan.node, goal: plan.goal };
-                return Ok((Some(Standing { merged, why, step }), remarks));
+                return Ok((Some(Standing { plan: id, merged, why, step }), remarks));
             }
             Ok(_) => {}
             Err(why) => remarks.push(format!("whether plan {id} still stands is not known: {why}")),
@@ -56,7 +58,7 @@ pub(super) async fn standing(
 }
 
 /// The edits merged for these nodes, the newest first.
-fn merged_for(core: &Core, nodes: &[NodeName]) -> Result<Vec<(String, Plan, ConfigEdit)>, Status> {
+fn merged_for(core: &Core, nodes: &[NodeName]) -> Result<Vec<(PlanId, Plan, ConfigEdit)>, Status> {
     let is_merged = |kept: &Kept| {
         let record = &kept.life.record;
         record.action == Action::ConfigEdit && record.stage == Stage::Verified && nodes.contains(&record.node)
@@ -66,7 +68,7 @@ fn merged_for(core: &Core, nodes: &[NodeName]) -> Result<Vec<(String, Plan, Conf
         let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
         if let Step::ConfigEdit(step) = &plan.step {
             let step = step.clone();
-            merged.push((kept.life.record.id.to_string(), plan, step));
+            merged.push((kept.life.record.id.clone(), plan, step));
         }
     }
     Ok(merged)

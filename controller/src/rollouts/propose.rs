@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common_model::NodeName;
 use common_model::preflight::Answer;
+use common_plan::PlanId;
 use controller_diagnose::preflight;
 use controller_remedy::rollout::{Member, Proposed, lacks};
 use futures::future::join_all;
@@ -106,12 +107,12 @@ async fn proposed(
             now(),
         );
         let proposed = proposed.map_err(Status::failed_precondition)?;
-        store(&core, &proposed, &who)
+        store(&core, &proposed, standing.as_ref().map(|standing| &standing.plan), &who)
     })
     .await
 }
 
-fn is_over(core: &Core, plan: &common_plan::PlanId) -> bool {
+fn is_over(core: &Core, plan: &PlanId) -> bool {
     core.plans.get(plan).map_or(true, |kept| kept.life.record.expires_at <= now().plus_millis(60_000))
 }
 
@@ -120,12 +121,15 @@ fn busy(open: &KeptRollout) -> Status {
     Status::failed_precondition(format!("rollout {id} of this cluster has not ended: dialtone rollout {id}"))
 }
 
-/// The plans first: one without its rollout is never handed out.
-fn store(core: &Core, proposed: &Proposed, who: &str) -> Result<KeptRollout, Status> {
+/// The plans first: one without its rollout is never handed out. `merged` had merged what it brings.
+fn store(core: &Core, proposed: &Proposed, merged: Option<&PlanId>, who: &str) -> Result<KeptRollout, Status> {
     for (plan, needed, title) in &proposed.plans {
         core.plans.propose_for(plan, *needed, title, &proposed.rollout.id, now())?;
     }
     core.rollouts.take_in(proposed, who, now())?;
+    if let Some(merged) = merged {
+        core.plans.followed_up(merged, &proposed.rollout.id)?;
+    }
     info!(rollout = %proposed.rollout.id, cluster = proposed.rollout.cluster, nodes = proposed.plans.len(), "proposed");
     Ok(core.rollouts.get(&proposed.rollout.id)?)
 }

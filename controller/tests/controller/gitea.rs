@@ -123,6 +123,11 @@ impl Gitea {
         fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
+    /// Where it answers.
+    pub(crate) fn root(&self) -> String {
+        self.root.clone()
+    }
+
     /// Where git finds the repository.
     pub(crate) fn url(&self) -> String {
         format!("{}/ops/config.git", self.root)

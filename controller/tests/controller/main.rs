@@ -10,5 +10,6 @@ mod incidents;
 mod ingest;
 mod lifetime;
 mod plans;
+mod polling;
 mod pull_requests;
 mod support;

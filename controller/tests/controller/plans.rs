@@ -353,8 +353,16 @@ async fn only_approvers_approve_and_only_these_bytes() {
 #[tokio::test]
 async fn two_persons_have_to_approve_where_the_node_wants_two() {
     let mut scene = Scene::in_lab(Lab::start().await, 2).await;
+    let mut admin = scene.lab.operator(Role::Admin).await;
+    // Of those whom the node lists, who may approve; dora may, and is not listed.
+    for (operator, role) in [("alice", "approver"), ("bob", "admin"), ("dora", "approver")] {
+        let request = v1::AddOperatorRequest { operator: operator.to_owned(), role: role.to_owned() };
+        admin.add_operator(request).await.unwrap();
+    }
     let id = scene.propose().await;
+    assert_eq!(scene.get(&id).await.1.could_approve, ["alice", "bob"]);
     assert_eq!(scene.approve(&id).await.unwrap().stage, Stage::Proposed);
+    assert_eq!(scene.get(&id).await.1.could_approve, ["bob"]);
     assert_eq!(scene.approve(&id).await.unwrap_err().code(), Code::FailedPrecondition);
     // Another name with the same key is the same person.
     let again = scene.sign(&id, &scene.alice).await;
@@ -362,6 +370,7 @@ async fn two_persons_have_to_approve_where_the_node_wants_two() {
     let second = scene.sign(&id, &scene.bob).await;
     let record = scene.approve_with("bob", Role::Approver, &id, second).await.unwrap();
     assert_eq!(record.stage, Stage::Dispatched);
+    assert!(record.could_approve.is_empty());
     assert_eq!(scene.handed().await.approvals.len(), 2);
 }
 

@@ -30,16 +30,16 @@ use crate::gitea::Gitea;
 use crate::plans::key;
 use crate::support::{Attended, FakeAgent, Lab, SOON, node, operator};
 
-const PATH: &str = "es/es-1/elasticsearch.yml";
+pub(crate) const PATH: &str = "es/es-1/elasticsearch.yml";
 /// A comment that a forge must make nothing of.
 const HOSTILE: &str = "``` @ops #1 <img src=x> [x](http://evil.example) ${{ secrets.TOKEN }} http://evil.example";
 
 /// A node whose engine listens on another port than clients were told.
-fn yml(port: u16) -> String {
+pub(crate) fn yml(port: u16) -> String {
     format!("# Ansible managed\r\ncluster.name: es\r\nnetwork.host: 0.0.0.0\r\nhttp:\r\n  port: {port} # {HOSTILE}\r\n")
 }
 
-fn git(directory: &Path, args: &[&str]) -> String {
+pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
     let identity = ["-c", "user.name=ops", "-c", "user.email=ops@example.org", "-c", "init.defaultBranch=main"];
     let mut command = Command::new("git");
     command.current_dir(directory).args(identity).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null");
@@ -49,11 +49,11 @@ fn git(directory: &Path, args: &[&str]) -> String {
 }
 
 /// What a person has checked out.
-struct Checkout(TempDir);
+pub(crate) struct Checkout(TempDir);
 
 impl Checkout {
     /// With a first commit, pushed.
-    fn new(url: &str, yml: &str) -> Self {
+    pub(crate) fn new(url: &str, yml: &str) -> Self {
         let checkout = Self(tempfile::tempdir().unwrap());
         git(checkout.path(), &["init", "--quiet"]);
         git(checkout.path(), &["remote", "add", "origin", url]);
@@ -63,45 +63,45 @@ impl Checkout {
         checkout
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    fn push(&self, message: &str) {
+    pub(crate) fn push(&self, message: &str) {
         git(self.path(), &["add", "--all"]);
         git(self.path(), &["commit", "--quiet", "-m", message]);
         git(self.path(), &["push", "--quiet", "origin", "HEAD:refs/heads/main"]);
     }
 
-    fn fetch(&self, branch: &str) {
+    pub(crate) fn fetch(&self, branch: &str) {
         git(
             self.path(),
             &["fetch", "--quiet", "origin", &format!("+refs/heads/{branch}:refs/remotes/origin/{branch}")],
         );
     }
 
-    fn show(&self, what: &str) -> String {
+    pub(crate) fn show(&self, what: &str) -> String {
         git(self.path(), &["show", what])
     }
 }
 
-struct Scene {
+pub(crate) struct Scene {
     lab: Lab,
     _agent: Attended,
-    port: u16,
+    pub(crate) port: u16,
     alice: ApprovalKey,
     /// The token's file.
     _secrets: TempDir,
 }
 
 impl Scene {
-    async fn start(forge: Kind, url: &str, token: Option<&str>) -> Self {
+    pub(crate) async fn start(forge: Kind, url: &str, token: Option<&str>) -> Self {
         let secrets = tempfile::tempdir().unwrap();
         let token_file: Option<PathBuf> = token.map(|token| {
             let path = secrets.path().join("token");
@@ -132,7 +132,7 @@ impl Scene {
         Self { lab, _agent: agent, port, alice: key(), _secrets: secrets }
     }
 
-    async fn restart(mut self) -> Self {
+    pub(crate) async fn restart(mut self) -> Self {
         self.lab = self.lab.restart().await;
         self
     }
@@ -157,7 +157,7 @@ impl Scene {
         panic!("no answer");
     }
 
-    async fn propose(&self) -> PlanId {
+    pub(crate) async fn propose(&self) -> PlanId {
         let remedy = self.remedy().await;
         remedy.plan_id.clone().unwrap_or_else(|| panic!("no plan: {remedy:#?}")).parse().unwrap()
     }
@@ -179,15 +179,20 @@ impl Scene {
         self.plans("alice", Role::Approver).await.approve(request).await.map(drop)
     }
 
+    /// Alice approves it.
+    pub(crate) async fn approve(&self, id: &PlanId) {
+        self.approve_with(id, &self.alice).await.unwrap();
+    }
+
     /// Proposed, and approved by alice.
-    async fn approved(&self) -> PlanId {
+    pub(crate) async fn approved(&self) -> PlanId {
         let id = self.propose().await;
-        self.approve_with(&id, &self.alice).await.unwrap();
+        self.approve(&id).await;
         id
     }
 
     /// Follows a plan until it is at a stage.
-    async fn until(&self, id: &PlanId, stage: Stage) -> Record {
+    pub(crate) async fn until(&self, id: &PlanId, stage: Stage) -> Record {
         let request = v1::PlanRequest { plan_id: id.to_string() };
         let mut replies = self.plans("viewer", Role::Viewer).await.watch(request).await.unwrap().into_inner();
         loop {
@@ -198,6 +203,26 @@ impl Scene {
                 return record;
             }
             assert!(!record.stage.is_final(), "{:#?}", record.history);
+        }
+    }
+
+    /// Follows a plan until this is said of it.
+    pub(crate) async fn until_said(&self, id: &PlanId, said: &str) -> Record {
+        self.until_such(id, |because| because.contains(said)).await
+    }
+
+    /// Follows a plan until what is said of it is such.
+    pub(crate) async fn until_such(&self, id: &PlanId, is_such: impl Fn(&str) -> bool) -> Record {
+        let request = v1::PlanRequest { plan_id: id.to_string() };
+        let mut replies = self.plans("viewer", Role::Viewer).await.watch(request).await.unwrap().into_inner();
+        loop {
+            let reply = timeout(SOON * 2, replies.message()).await.expect("no step").unwrap();
+            let reply = reply.unwrap_or_else(|| panic!("it ended before"));
+            let record: Record = serde_json::from_slice(&reply.record_json).unwrap();
+            if is_such(because(&record)) {
+                return record;
+            }
+            assert!(!record.stage.is_final(), "that was not said: {:#?}", record.history);
         }
     }
 
@@ -217,19 +242,19 @@ async fn attend(lab: &Lab) -> Attended {
     agent
 }
 
-fn because(record: &Record) -> &str {
+pub(crate) fn because(record: &Record) -> &str {
     record.history.last().unwrap().because.as_deref().unwrap_or_default()
 }
 
 /// A bare repository on this disk.
-fn remote() -> (TempDir, String) {
+pub(crate) fn remote() -> (TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     git(directory.path(), &["init", "--quiet", "--bare"]);
     let url = format!("file://{}", directory.path().display());
     (directory, url)
 }
 
-fn branches(remote: &Path) -> String {
+pub(crate) fn branches(remote: &Path) -> String {
     git(remote, &["for-each-ref", "--format=%(refname:short)"])
 }
 
@@ -316,6 +341,16 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
     assert_eq!((&install.from, &install.to), (&Digest::of(yml.as_bytes()), &Digest::of(merged.as_bytes())));
     assert_eq!(plan.goal.cause.as_str(), "port-differs");
     assert!(plan.why.sentence.contains(&format!("by plan {id}")), "{}", plan.why.sentence);
+    // From the plan that had it merged people find the rollout.
+    let followed = timeout(SOON, async {
+        loop {
+            if let Some(by) = scene.get(&id).await.1.follow_up {
+                break by;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(followed.await.expect("nothing follows"), proposed.id);
 }
 
 #[tokio::test]
@@ -345,7 +380,7 @@ async fn a_file_that_was_changed_after_the_plan_was_made_is_left() {
     let id = scene.propose().await;
     checkout.write(PATH, &format!("{}node.name: es-1\r\n", yml(9201)));
     checkout.push("Name it");
-    scene.approve_with(&id, &scene.alice).await.unwrap();
+    scene.approve(&id).await;
     let refused = scene.until(&id, Stage::Refused).await;
     assert!(because(&refused).contains("has been changed since"), "{}", because(&refused));
     assert_eq!(branches(remote.path()), "main\n");
@@ -361,7 +396,7 @@ async fn a_branch_of_somebody_else_by_the_plans_name_is_not_taken_for_ours() {
     let scene = Scene::start(Kind::Git, &url, None).await;
     let id = scene.propose().await;
     git(checkout.path(), &["push", "--quiet", "origin", &format!("HEAD:refs/heads/dialtone/{id}")]);
-    scene.approve_with(&id, &scene.alice).await.unwrap();
+    scene.approve(&id).await;
     let failed = scene.until(&id, Stage::Failed).await;
     assert!(because(&failed).contains("with something else"), "{}", because(&failed));
 }
@@ -374,7 +409,7 @@ async fn a_remote_that_cannot_be_reached_is_named_and_reached_later() {
     let id = scene.propose().await;
     let away = remote.path().with_extension("away");
     fs::rename(remote.path(), &away).unwrap();
-    scene.approve_with(&id, &scene.alice).await.unwrap();
+    scene.approve(&id).await;
     let request = v1::PlanRequest { plan_id: id.to_string() };
     let mut replies = scene.plans("viewer", Role::Viewer).await.watch(request).await.unwrap().into_inner();
     loop {

@@ -3731,6 +3731,9 @@ pub struct Board {
     /// JSON of the record of each plan that is open, and of those that ended lately, newest first.
     #[prost(bytes = "vec", repeated, tag = "2")]
     pub plans_json: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// JSON of each rollout that is open, and of those that ended lately, newest first.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub rollouts_json: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CloseIncidentRequest {
@@ -3871,7 +3874,7 @@ pub mod incidents_client {
             req.extensions_mut().insert(GrpcMethod::new("dialtone.v1.Incidents", "Get"));
             self.inner.unary(req, path, codec).await
         }
-        /// Viewer. Incidents and plans as they are now, and again whenever one of them changes, until the caller goes.
+        /// Viewer. Incidents, plans and rollouts as they are now, and again whenever one of them changes, until the caller goes.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchIncidentsRequest>,
@@ -3952,7 +3955,7 @@ pub mod incidents_server {
             >
             + std::marker::Send
             + 'static;
-        /// Viewer. Incidents and plans as they are now, and again whenever one of them changes, until the caller goes.
+        /// Viewer. Incidents, plans and rollouts as they are now, and again whenever one of them changes, until the caller goes.
         async fn watch(
             &self,
             request: tonic::Request<super::WatchIncidentsRequest>,

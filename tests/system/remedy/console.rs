@@ -14,9 +14,9 @@ use crate::fleet::{Fleet, fleet};
 /// For an engine to start, and to be seen from outside, on a busy machine.
 const PROVEN: Duration = Duration::from_secs(120);
 
-/// The line that asks for an answer and says how much of the plan is not read yet.
+/// The line that asks for an answer and says how much of the plan or rollout is not read yet.
 fn question(screen: &Screen) -> Option<String> {
-    screen.contents().lines().find(|line| line.contains("Approve this plan with your key?")).map(str::to_owned)
+    screen.contents().lines().find(|line| line.contains("with your key?")).map(str::to_owned)
 }
 
 /// An operator's console.
@@ -31,25 +31,68 @@ impl Console {
 
     /// Marks the open incident of an endpoint in the list, wherever newer ones have moved it, and opens it.
     pub(crate) fn read_incident(&self, endpoint: &str) {
-        let mut last = None;
-        loop {
-            let another = |screen: &Screen| marked(screen).filter(|line| Some(line) != last.as_ref());
-            let line = self.0.wait("another line to be marked", another).unwrap();
-            if line.contains(endpoint) && !line.contains("ended") {
-                break;
-            }
-            self.0.press("j").unwrap();
-            last = Some(line);
-        }
+        self.mark(|line| line.contains(endpoint) && !line.contains("ended"));
         self.0.press("\r").unwrap();
         self.0.wait_text("l look again").unwrap();
     }
 
-    /// Opens the plan of the open incident.
-    fn read_plan(&self, plan: &str) {
-        self.0.wait_text("p its plan").unwrap();
+    /// Goes down the list in use to a line.
+    fn mark(&self, wanted: impl Fn(&str) -> bool) {
+        let mut last = None;
+        loop {
+            let another = |screen: &Screen| marked(screen).filter(|line| Some(line) != last.as_ref());
+            let line = self.0.wait("another line to be marked", another).unwrap();
+            if wanted(&line) {
+                return;
+            }
+            self.0.press("j").unwrap();
+            last = Some(line);
+        }
+    }
+
+    /// Opens what waits for the open incident, a plan or a rollout.
+    pub(crate) fn read_plan(&self, id: &str) {
+        self.0.wait_text("p its ").unwrap();
         self.0.press("p").unwrap();
-        self.0.wait_text(&format!("[{plan}]")).unwrap();
+        self.0.wait_text(&format!("[{id}]")).unwrap();
+    }
+
+    /// Opens a rollout from the list.
+    pub(crate) fn pick_rollout(&self, rollout: &str) {
+        self.0.press("\t").unwrap();
+        let begins = rollout.get(..8).unwrap();
+        self.mark(|line| line.contains(begins));
+        self.0.press("\r").unwrap();
+        self.0.wait_text(&format!("[{rollout}]")).unwrap();
+    }
+
+    /// Waits until the open page says this, reading on where it does not fit the screen.
+    pub(crate) fn see(&self, words: &str) {
+        let reading = |screen: &Screen| {
+            let shown = screen.contents().contains(words);
+            if !shown {
+                self.0.press(" ").unwrap();
+            }
+            shown.then_some(())
+        };
+        self.0.wait(words, reading).unwrap();
+    }
+
+    /// Begins to say no for everybody; the last key is left to be pressed.
+    pub(crate) fn begin_no(&self, because: &str) {
+        self.0.press("x").unwrap();
+        self.0.wait_text("Reject it for everybody because:").unwrap();
+        self.0.press(because).unwrap();
+        self.0.wait_text(&format!("{because}_")).unwrap();
+    }
+
+    pub(crate) fn press(&self, keys: &str) {
+        self.0.press(keys).unwrap();
+    }
+
+    /// Waits until the screen is as wanted.
+    pub(crate) fn wait<T>(&self, what: &str, wanted: impl FnMut(&Screen) -> Option<T>) -> T {
+        self.0.wait_for(what, PROVEN, wanted).unwrap()
     }
 
     /// Ends the open incident with words.
@@ -71,25 +114,30 @@ impl Console {
         self.0.wait_for("the incident's end", PROVEN, ended).unwrap();
     }
 
-    /// Reads the open plan to its end and says yes.
-    fn say_yes(&self) {
+    /// Reads what is open to its end and says yes.
+    pub(crate) fn say_yes(&self) {
+        self.read_on();
+        self.0.press("y").unwrap();
+    }
+
+    /// Reads what is open to its end.
+    pub(crate) fn read_on(&self) {
         let mut asked = self.0.wait("the question", question).unwrap();
         while asked.contains("more lines") {
             self.0.press(" ").unwrap();
             let next = |screen: &Screen| question(screen).filter(|line| *line != asked);
             asked = self.0.wait("the next page", next).unwrap();
         }
-        self.0.press("y").unwrap();
     }
 
-    /// Follows the open plan until its headline says this.
-    fn follow(&self, outcome: &str) {
+    /// Follows what is open until its headline says this.
+    pub(crate) fn follow(&self, outcome: &str) {
         let headline = format!("{outcome} — ");
         self.0.wait_for(outcome, PROVEN, |screen| screen.contents().contains(&headline).then_some(())).unwrap();
     }
 
     /// Goes back from what is open to what is below it.
-    fn back(&self) {
+    pub(crate) fn back(&self) {
         self.0.press("q").unwrap();
     }
 

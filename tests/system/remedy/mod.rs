@@ -6,6 +6,7 @@ mod deaths;
 mod firewall;
 mod limited;
 mod trial;
+mod two_persons;
 mod unhappy;
 
 use serde_json::Value;
@@ -24,9 +25,14 @@ struct Trusting {
 
 impl Trusting {
     fn new(engine: Engine, allow: &str) -> Self {
+        Self::in_persons(engine, &[fleet().laptop()], allow)
+    }
+
+    /// The same for several persons.
+    fn in_persons(engine: Engine, laptops: &[&Laptop], allow: &str) -> Self {
         let node = node(engine);
         let shipped = node.check(&["cat", POLICY]).unwrap();
-        trust(&node, fleet().laptop(), allow);
+        trust_all(&node, laptops, allow);
         Self { node, shipped }
     }
 
@@ -59,9 +65,13 @@ impl Drop for Trusting {
 
 /// Lists a person's key in a host's policy, and what is allowed.
 fn trust(host: &Host, laptop: &Laptop, allow: &str) {
-    let key: Value = json(&laptop.dialtone(&["key", "-o", "json"]).unwrap());
-    let approver = serde_json::to_string(&key["approver"]).unwrap();
-    host.write(POLICY, format!("plans_per_hour: 1000\napprovers: [{approver}]\nallow: {allow}\n")).unwrap();
+    trust_all(host, &[laptop], allow);
+}
+
+fn trust_all(host: &Host, laptops: &[&Laptop], allow: &str) {
+    let approver = |laptop: &&Laptop| json(&laptop.dialtone(&["key", "-o", "json"]).unwrap())["approver"].clone();
+    let approvers = Value::from_iter(laptops.iter().map(approver));
+    host.write(POLICY, format!("plans_per_hour: 1000\napprovers: {approvers}\nallow: {allow}\n")).unwrap();
 }
 
 /// The answer about a broken host, and the plan in it, by the cause and what the plan does.

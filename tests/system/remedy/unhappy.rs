@@ -9,7 +9,7 @@ use super::{STARTS, Trusting, dialtone, record, stage};
 use crate::fleet::fleet;
 
 /// Another operator with a key of their own.
-fn approver(name: &str, role: &str) -> Laptop {
+pub(super) fn approver(name: &str, role: &str) -> Laptop {
     let laptop = fleet().operator(name, role).unwrap();
     laptop.dialtone(&["key"]).unwrap().ok().unwrap();
     laptop

@@ -34,7 +34,7 @@ fn edited(step: &ConfigInstall, content: &str) -> Result<String, String> {
 
 pub(super) fn apply(step: &ConfigInstall, before: Option<&str>, places: &Places) -> Result<(), String> {
     let content = before.ok_or("what the file held before is not known")?;
-    super::replace(step.file.as_str(), before, &edited(step, content)?, places)?;
+    super::replace(step.file.as_str(), before, Some(&edited(step, content)?), places)?;
     service::restart(&step.unit, places)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn apply(step: &ConfigInstall, before: Option<&str>, places: &Places)
 /// interrupted. An engine that was down before has been stopped.
 pub(super) fn undo(step: &ConfigInstall, before: &super::Before, id: &PlanId, places: &Places) -> Result<(), String> {
     let content = before.file.as_deref().ok_or("what the file held before is not known")?;
-    super::bring_back(step.file.as_str(), Some(content), &edited(step, content)?, places)?;
+    super::bring_back(step.file.as_str(), Some(content), Some(&edited(step, content)?), places)?;
     let run = service::run(&step.unit, places)?;
     if before.unit != Some(service::Activity::Up) || before.run.as_deref() == Some(run.as_str()) {
         return Ok(());

@@ -93,7 +93,7 @@ impl<'a> Rules<'a> {
         if matches!(file, RulesFile::Nftables | RulesFile::NftablesSysconfig) {
             nftables::check(&changed, self)?;
         }
-        super::replace(file.path(), Some(&content), &changed, self.places)
+        super::replace(file.path(), Some(&content), Some(&changed), self.places)
     }
 
     /// The file's content, and the same with the rule in it.
@@ -125,7 +125,11 @@ impl<'a> Rules<'a> {
             let _lock = ufw::lock(file, self.places)?;
             let Some(content) = super::read(file.path(), self.places)? else { return Ok(()) };
             let without = rules_file::remove(&content, file, &self.mark());
-            if without == content { Ok(()) } else { super::replace(file.path(), Some(&content), &without, self.places) }
+            if without == content {
+                Ok(())
+            } else {
+                super::replace(file.path(), Some(&content), Some(&without), self.places)
+            }
         });
         forgotten.fold(Ok(()), super::both)
     }

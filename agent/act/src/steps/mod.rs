@@ -64,7 +64,7 @@ pub fn observe(step: &Step, id: &PlanId, places: &Places) -> Result<Before, Refu
 pub fn apply(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Result<(), String> {
     match step {
         Step::SysctlSet(step) => sysctl::apply(step, places)?,
-        Step::UnitLimit(step) => unit_limit::apply(step, places)?,
+        Step::UnitLimit(step) => unit_limit::apply(step, before.file.as_deref(), places)?,
         Step::FirewallAllow(step) => Rules::new(step, id, places).open()?,
         Step::FirewallRevoke(step) => Rules::made(step, places).close()?,
         Step::Service(step) => return service::act(step, places),
@@ -133,8 +133,8 @@ fn read(path: &str, places: &Places) -> Result<Option<String>, String> {
 }
 
 /// Puts a file in place of what was there before, and of nothing else.
-fn replace(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
-    if exchange(path, before, Some(after), places)? {
+fn replace(path: &str, before: Option<&str>, after: Option<&str>, places: &Places) -> Result<(), String> {
+    if exchange(path, before, after, places)? {
         Ok(())
     } else {
         Err(format!("{path} was changed by somebody else since"))
@@ -142,8 +142,8 @@ fn replace(path: &str, before: Option<&str>, after: &str, places: &Places) -> Re
 }
 
 /// Brings back what a file was before, provided it is what we made of it. Done twice, it does nothing the second time.
-fn bring_back(path: &str, before: Option<&str>, after: &str, places: &Places) -> Result<(), String> {
-    if read(path, places)?.as_deref() == before || exchange(path, Some(after), before, places)? {
+fn bring_back(path: &str, before: Option<&str>, after: Option<&str>, places: &Places) -> Result<(), String> {
+    if read(path, places)?.as_deref() == before || exchange(path, after, before, places)? {
         Ok(())
     } else {
         Err(format!("{path} was changed by somebody else since and stays as it is"))

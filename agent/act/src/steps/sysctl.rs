@@ -35,14 +35,13 @@ pub(super) fn apply(step: &SysctlSet, places: &Places) -> Result<(), String> {
 
 pub(super) fn persist(step: &SysctlSet, before: Option<&str>, places: &Places) -> Result<(), String> {
     let Some(file) = &step.persist else { return Ok(()) };
-    super::replace(&file.path(), before, &with_value(before, step.key, step.to), places)
+    super::replace(&file.path(), before, Some(&with_value(before, step.key, step.to)), places)
 }
 
 pub(super) fn undo(step: &SysctlSet, before: Option<&str>, places: &Places) -> Result<(), String> {
-    let file = step
-        .persist
-        .as_ref()
-        .map_or(Ok(()), |file| super::bring_back(&file.path(), before, &with_value(before, step.key, step.to), places));
+    let file = step.persist.as_ref().map_or(Ok(()), |file| {
+        super::bring_back(&file.path(), before, Some(&with_value(before, step.key, step.to)), places)
+    });
     let value = match live(step.key, places)? {
         live if live == step.from => Ok(()),
         live if live == step.to => write(step.key, step.from, places),

@@ -194,6 +194,33 @@ fn limits_are_tried_below_run_and_last_below_etc() {
     assert_eq!(host.jobs(), ["daemon-reload", "start --no-block -- es.service", "daemon-reload"]);
 }
 
+/// The limits are gone at once, so that systemd shows what the unit has without them, and back unless that is confirmed.
+#[test]
+fn limits_are_taken_away_and_put_back_unless_that_is_confirmed() {
+    let (host, raise) = (Host::new("active"), limit());
+    let before = host.observe(&raise).unwrap();
+    host.apply(&raise, &before);
+    host.persist(&raise, &before);
+    let raised = host.state();
+    let Step::UnitLimit(UnitLimit { unit, .. }) = raise else { unreachable!() };
+    let content = raised[2].clone().unwrap();
+    let from = Some(Digest::of(content.as_bytes()));
+    let back = Step::UnitLimit(UnitLimit { unit, limits: [].into(), from, start: None });
+    let before = host.observe(&back).unwrap();
+    host.apply(&back, &before);
+    assert_eq!(host.state()[2..], [None, None]);
+    host.undo(&back, &before).unwrap();
+    assert_eq!(host.state(), raised);
+    host.undo(&back, &before).unwrap();
+    host.apply(&back, &before);
+    host.persist(&back, &before);
+    assert_eq!(host.state()[2..], [None, None]);
+    let changes = host.jobs().iter().filter(|job| *job != "daemon-reload").count();
+    assert_eq!(changes, 0, "a unit that runs is left running: {:?}", host.jobs());
+    host.write("/etc/systemd/system/es.service.d/60-dialtone.conf", "theirs\n");
+    assert!(matches!(host.observe(&back), Err(Refusal::Changed(_))), "another file");
+}
+
 #[test]
 fn a_disabled_unit_is_enabled_once_it_was_seen_to_run_and_disabled_again_where_it_was_not() {
     let (host, unit) = (Host::new("inactive"), "es.service".parse().unwrap());

@@ -1,4 +1,5 @@
-//! `unit-limit`: first a drop-in below `/run`, which goes with the boot; once confirmed the one below `/etc`.
+//! `unit-limit`: first a drop-in below `/run`, which goes with the boot; once confirmed the one below `/etc`. One that is taken away is
+//! gone at once, and put back unless that is confirmed: a unit that runs keeps its limits either way.
 
 use common_plan::{Digest, Refusal, UnitLimit};
 
@@ -16,20 +17,28 @@ pub(super) fn observe(step: &UnitLimit, places: &Places) -> Result<Option<String
     Ok(content)
 }
 
-pub(super) fn apply(step: &UnitLimit, places: &Places) -> Result<(), String> {
-    super::replace(&trial(step), None, &step.content(), places)?;
+pub(super) fn apply(step: &UnitLimit, before: Option<&str>, places: &Places) -> Result<(), String> {
+    match step.content() {
+        Some(content) => super::replace(&trial(step), None, Some(&content), places)?,
+        None => super::replace(&step.path(), before, None, places)?,
+    }
     service::reload(places)
 }
 
 pub(super) fn persist(step: &UnitLimit, before: Option<&str>, places: &Places) -> Result<(), String> {
-    super::replace(&step.path(), before, &step.content(), places)?;
-    super::bring_back(&trial(step), None, &step.content(), places)?;
+    let Some(content) = step.content() else { return Ok(()) };
+    super::replace(&step.path(), before, Some(&content), places)?;
+    super::bring_back(&trial(step), None, Some(&content), places)?;
     service::reload(places)
 }
 
 pub(super) fn undo(step: &UnitLimit, before: Option<&str>, places: &Places) -> Result<(), String> {
-    let lasting = super::bring_back(&step.path(), before, &step.content(), places);
-    let live = super::bring_back(&trial(step), None, &step.content(), places);
+    let content = step.content();
+    let lasting = super::bring_back(&step.path(), before, content.as_deref(), places);
+    let live = match &content {
+        Some(content) => super::bring_back(&trial(step), None, Some(content), places),
+        None => Ok(()),
+    };
     super::both(super::both(lasting, live), service::reload(places))
 }
 

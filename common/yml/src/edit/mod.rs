@@ -10,6 +10,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use self::setting::{InvalidKey, InvalidSetting, Key, Setting, written};
+use crate::check::BREAKS;
 use crate::{Entry, Value, check, flow, scalar};
 
 /// One change of one setting.
@@ -150,14 +151,20 @@ type Settings = (Vec<(String, Value)>, Vec<Value>);
 impl<'a> Read<'a> {
     fn of(text: &'a str) -> Result<Self, EditError> {
         let checked = check(text);
+        let unclear = unclear(text).or_else(|| {
+            let line = checked.marked?;
+            Some(format!(
+                "line {line} has an anchor, an alias, a tag or a `?`, of which the engines make something of their own"
+            ))
+        });
+        if let Some(why) = unclear {
+            return Err(EditError::Unclear(why));
+        }
         if let Some(fault) = checked.fault {
             return Err(EditError::Fault { line: fault.line, message: fault.message });
         }
         if let Some(problem) = checked.problems.into_iter().next() {
             return Err(EditError::Unclear(problem));
-        }
-        if text.replace("\r\n", "\n").contains('\r') {
-            return Err(EditError::Unclear("a line ends in a carriage return only".to_owned()));
         }
         Ok(Self { text, entries: checked.entries })
     }
@@ -256,10 +263,6 @@ impl<'a> Read<'a> {
     fn replaced(&self, at: usize, value: &str) -> Option<String> {
         let (lines, entry) = (self.lines(), self.entries.get(at)?);
         let (head, rest, end) = self.split(entry, &lines)?;
-        // What an anchor or a tag is for cannot be told.
-        if rest.trim_start().starts_with(['&', '*', '!']) {
-            return None;
-        }
         let extent = self.extent(entry, &lines);
         let (kept, comment) = match extent.len() {
             1 => (String::new(), comment(rest).map(|comment| format!(" {comment}")).unwrap_or_default()),
@@ -325,6 +328,16 @@ impl<'a> Read<'a> {
                 .concat(),
         )
     }
+}
+
+/// A character of which not everybody makes the same: what ends a line for YAML only, and a byte order mark that does not begin the
+/// file.
+fn unclear(text: &str) -> Option<String> {
+    if text.replace("\r\n", "\n").contains('\r') {
+        return Some("a line ends in a carriage return only".to_owned());
+    }
+    let is_odd = |(at, c): &(usize, char)| BREAKS.contains(c) || (*at > 0 && *c == '\u{feff}');
+    text.char_indices().find(is_odd).map(|(_, c)| format!("the file holds the character {}", c.escape_unicode()))
 }
 
 /// Each of the lines as a comment.

@@ -79,7 +79,7 @@ fn a_new_setting_goes_below_its_example_or_to_the_end() {
 
 #[test]
 fn what_cannot_be_changed_by_itself_is_left() {
-    for text in ["{network.host: a, b: 1}\n", "network: {host: a, x: 1}\n", "network.host: &all a\n"] {
+    for text in ["{network.host: a, b: 1}\n", "network: {host: a, x: 1}\n"] {
         assert_eq!(set(text, "network.host"), Err(EditError::Entangled(key("network.host"))), "{text:?}");
     }
     let twice = "a.b: 1\na:\n  b: 2\n";
@@ -87,6 +87,33 @@ fn what_cannot_be_changed_by_itself_is_left() {
     assert_eq!(unset(twice, "a.b"), Err(EditError::Entangled(key("a.b"))), "the first would be in force");
     let tab = current("a: 1\n\tb: 2\n", &key("a"));
     assert!(matches!(tab, Err(EditError::Fault { line: 2, .. })), "{tab:?}");
+}
+
+/// Each was found by comparing with what the engines' own loaders read.
+#[test]
+fn what_the_engines_may_read_otherwise_is_not_edited() {
+    for text in [
+        "a: &x 1\n",
+        "a: 1\nb: [*x]\n",
+        "a: !!str 1\n",
+        "? a\n: 1\n",
+        "a: [x, # one, & two\n  !y z]\n",
+        "a: 1\u{85}\n",
+        "a: 1 # \u{2028}b: 2\n",
+        "a: \u{feff}1\n",
+        "a: 1\rb: 2\n",
+        "a: [${HOST}, x]\n",
+        "a.0: [x, y]\n",
+        "a.0.0: x\n",
+    ] {
+        let read = current(text, &key("a"));
+        assert!(matches!(read, Err(EditError::Unclear(_))), "{text:?}: {read:?}");
+    }
+    // Of which nothing is made where they are no tokens.
+    for text in ["a: x # one & two, *three* !\n", "a: [\"*\", b & c] # &\n", "a: [\"${HOST}\"]\n", "a.0: x\na.1: y\n"] {
+        assert!(current(text, &key("a")).is_ok_and(|read| read.is_some()), "{text:?}");
+    }
+    assert!(matches!(current("a: |# no\n  x\n", &key("a")), Err(EditError::Fault { line: 1, .. })));
 }
 
 #[test]
@@ -104,6 +131,8 @@ fn a_setting_becomes_a_comment_and_with_it_what_would_be_left_empty() {
         ("http:\n  prot: 1\n  port: 2\n", "http.prot", "http:\n#  prot: 1\n  port: 2\n"),
         ("x:\n  http:\n    prot: 1\ny: 1\n", "x.http.prot", "#x:\n#  http:\n#    prot: 1\ny: 1\n"),
         ("a:\n- 1\n- 2\n", "a", "#a:\n#- 1\n#- 2\n"),
+        ("a: 1", "a", "#a: 1"),
+        ("\r\n'a.b': x y\t# tab", "a.b", "\r\n#'a.b': x y\t# tab"),
     ] {
         assert_eq!(unset(text, name).as_deref(), Ok(after), "{text:?}");
     }

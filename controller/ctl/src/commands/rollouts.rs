@@ -1,7 +1,7 @@
 //! `dialtone rollouts`, `rollout`, and what `approve` and `reject` do with a rollout's id.
 
 use common_plan::rollout::{Rollout, RolloutId, RolloutStage};
-use common_plan::{ApprovalKey, Stage};
+use common_plan::{ApprovalKey, Record, Stage};
 use proto::v1;
 
 use super::approve::{Answer, ask};
@@ -9,6 +9,7 @@ use super::inventory::all as read_all;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::render::rollout::Extent;
 use crate::render::{self, Page, Style};
 use crate::rollout::{FetchedRollout, UntrueRollout};
 use crate::session::Session;
@@ -27,7 +28,7 @@ pub(crate) async fn propose(
     let fetched = read(session, None, reply)?;
     progress.clear();
     output.print(&fetched, |terminal| {
-        let mut page = render::rollout::page(&fetched, terminal, false);
+        let mut page = render::rollout::page(&fetched, terminal, Extent::Screen);
         page.blank();
         page.whole(0, &format!("dialtone approve {}", fetched.rollout.id), Style::Command);
         page.to_text()
@@ -45,8 +46,10 @@ pub(crate) async fn list(
     let reply = session.rollouts.list(v1::ListRolloutsRequest { ended: all }).await;
     let reply = reply.map_err(|status| session.failure(&status))?.into_inner();
     let rollouts: Vec<Rollout> = read_all(&reply.rollouts_json)?;
+    let plans = session.plans.list(v1::ListPlansRequest { ended: false, prefix: String::new() }).await;
+    let plans: Vec<Record> = read_all(&plans.map_err(|status| session.failure(&status))?.into_inner().records_json)?;
     progress.clear();
-    output.print(&rollouts, |terminal| render::rollout::list(&rollouts, all, terminal))?;
+    output.print(&rollouts, |terminal| render::rollout::list(&rollouts, &plans, all, terminal))?;
     Ok(Exit::Done)
 }
 
@@ -64,7 +67,7 @@ pub(crate) async fn show(
         return follow(session, output, progress, fetched, &terminal).await;
     }
     progress.clear();
-    output.print(&fetched, |terminal| render::rollout::page(&fetched, terminal, false).to_text())?;
+    output.print(&fetched, |terminal| render::rollout::page(&fetched, terminal, Extent::Whole).to_text())?;
     Ok(Exit::Done)
 }
 
@@ -90,9 +93,9 @@ pub(crate) async fn approve(
         progress.print("it is approved, or you have approved it already; nothing was sent\n");
         return follow(session, output, progress, fetched, &terminal).await;
     }
-    progress.print(&render::rollout::page(&fetched, &terminal, false).to_text());
+    progress.print(&render::rollout::page(&fetched, &terminal, Extent::Screen).to_text());
     if !yes {
-        let details = render::rollout::page(&fetched, &terminal, true).to_text();
+        let details = render::rollout::page(&fetched, &terminal, Extent::Signed).to_text();
         let question = format!("Approve the restart of {} nodes with your key?", fetched.plans.len());
         match ask(question, details).await? {
             Answer::Yes => {}

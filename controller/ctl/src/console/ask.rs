@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use common_model::{Change, IncidentId};
-use common_plan::{Approval, PlanId};
+use common_plan::{Approval, PlanId, RolloutId};
 use proto::v1;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use tonic::{Code, Status};
 
-use super::model::Event;
+use super::model::{Event, Sent, Subject};
 use crate::commands::diagnose::{Asked, ask};
 use crate::commands::incidents;
 use crate::commands::inventory::{all, summaries};
@@ -16,6 +17,7 @@ use crate::commands::reach::reach;
 use crate::exit::Failure;
 use crate::plan::Fetched;
 use crate::progress::Progress;
+use crate::rollout::FetchedRollout;
 use crate::session::Session;
 use crate::terminal::now;
 
@@ -29,7 +31,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const MAX_CHANGES: u32 = 200;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Tells incidents and plans whenever one of them changes.
+/// Tells incidents, plans and rollouts whenever one of them changes.
 pub(super) async fn keep_board(mut session: Session, events: Sender<Event>) {
     let mut next = every(RETRY);
     loop {
@@ -47,7 +49,7 @@ pub(super) async fn keep_board(mut session: Session, events: Sender<Event>) {
 }
 
 fn read_board(board: &v1::Board) -> Result<Event, Failure> {
-    Ok(Event::Board(all(&board.incidents_json)?, all(&board.plans_json)?))
+    Ok(Event::Board(all(&board.incidents_json)?, all(&board.plans_json)?, all(&board.rollouts_json)?))
 }
 
 /// Gets an incident with its last diagnosis.
@@ -116,42 +118,129 @@ pub(super) async fn keep_probing(session: Session, events: Sender<Event>) {
     }
 }
 
-/// Tells a plan, and every step of its life until it has ended.
-pub(super) async fn watch(mut session: Session, id: PlanId, events: Sender<Event>) {
+/// Tells a plan or rollout, and every step of its life until it has ended.
+pub(super) async fn watch(mut session: Session, subject: Subject, events: Sender<Event>) {
     let mut next = every(RETRY);
     loop {
         next.tick().await;
-        match session.plans.watch(v1::PlanRequest { plan_id: id.to_string() }).await {
-            Ok(stream) => {
-                let mut stream = stream.into_inner();
-                while let Ok(Some(reply)) = stream.message().await {
-                    let plan = Fetched::check(&id, reply).map(Box::new).map_err(|error| chain(&error.into()));
-                    let ended = plan.as_ref().is_ok_and(|plan| plan.record.is_over());
-                    tell(&events, Event::Plan(id.clone(), plan)).await;
-                    if ended {
-                        return;
-                    }
-                }
-            }
+        let told = match &subject {
+            Subject::Plan(id) => watch_plan(&mut session, id, &subject, &events).await,
+            Subject::Rollout(id) => watch_rollout(&mut session, id, &subject, &events).await,
+        };
+        match told {
+            Ok(Ended::Itself) => return,
+            Ok(Ended::Connection) => {}
             Err(status) => {
                 let why = said(&session.failure(&status));
-                tell(&events, Event::Plan(id.clone(), Err(why))).await;
+                tell(&events, Event::Sent(subject.clone(), Err(why))).await;
             }
         }
     }
 }
 
-/// Sends a signature.
-pub(super) async fn send(mut session: Session, id: PlanId, signed: Result<Approval, String>, events: Sender<Event>) {
-    let result = match signed {
-        Ok(Approval { key, signature }) => {
-            let approval = Some(v1::Approval { key: key.to_string(), signature });
-            let request = v1::ApproveRequest { plan_id: id.to_string(), approval };
-            session.plans.approve(request).await.map(drop).map_err(|status| said(&session.failure(&status)))
+/// Why nothing more is told.
+enum Ended {
+    Itself,
+    Connection,
+}
+
+async fn watch_plan(
+    session: &mut Session,
+    id: &PlanId,
+    subject: &Subject,
+    events: &Sender<Event>,
+) -> Result<Ended, Status> {
+    let request = v1::PlanRequest { plan_id: id.to_string() };
+    let mut stream = session.plans.watch(request).await?.into_inner();
+    while let Ok(Some(reply)) = stream.message().await {
+        let plan = Fetched::check(id, reply).map(Box::new).map(Sent::Plan);
+        if tell_sent(subject, plan.map_err(Into::into), events).await {
+            return Ok(Ended::Itself);
+        }
+    }
+    Ok(Ended::Connection)
+}
+
+async fn watch_rollout(
+    session: &mut Session,
+    id: &RolloutId,
+    subject: &Subject,
+    events: &Sender<Event>,
+) -> Result<Ended, Status> {
+    let request = v1::RolloutRequest { rollout_id: id.to_string() };
+    let mut stream = session.rollouts.watch(request).await?.into_inner();
+    while let Ok(Some(reply)) = stream.message().await {
+        let rollout = FetchedRollout::check(Some(id), reply).map(Box::new).map(Sent::Rollout);
+        if tell_sent(subject, rollout.map_err(Into::into), events).await {
+            return Ok(Ended::Itself);
+        }
+    }
+    Ok(Ended::Connection)
+}
+
+/// Whether it has ended.
+async fn tell_sent(subject: &Subject, sent: anyhow::Result<Sent>, events: &Sender<Event>) -> bool {
+    let ended = sent.as_ref().is_ok_and(Sent::has_ended);
+    tell(events, Event::Sent(subject.clone(), sent.map_err(|error| chain(&error)))).await;
+    ended
+}
+
+/// What was signed, plan by plan.
+pub(super) enum Signed {
+    Plan(PlanId, Approval),
+    Rollout(RolloutId, Vec<(PlanId, Approval)>),
+}
+
+/// Sends signatures.
+pub(super) async fn send(
+    mut session: Session,
+    subject: Subject,
+    signed: Result<Signed, String>,
+    events: Sender<Event>,
+) {
+    let wire = |Approval { key, signature }| v1::Approval { key: key.to_string(), signature };
+    let sent = match signed {
+        Ok(Signed::Plan(id, approval)) => {
+            let request = v1::ApproveRequest { plan_id: id.to_string(), approval: Some(wire(approval)) };
+            session.plans.approve(request).await.map(drop).map_err(|status| refused(&session, &status))
+        }
+        Ok(Signed::Rollout(id, approvals)) => {
+            let approvals = approvals
+                .into_iter()
+                .map(|(plan, approval)| v1::PlanApproval { plan_id: plan.to_string(), approval: Some(wire(approval)) });
+            let request = v1::ApproveRolloutRequest { rollout_id: id.to_string(), approvals: approvals.collect() };
+            session.rollouts.approve(request).await.map(drop).map_err(|status| refused(&session, &status))
         }
         Err(why) => Err(why),
     };
-    tell(&events, Event::Signed(id, result)).await;
+    tell(&events, Event::Signed(subject, sent)).await;
+}
+
+/// Says no for everybody. What comes of it is told by whoever watches.
+pub(super) async fn reject(mut session: Session, subject: Subject, because: String, events: Sender<Event>) {
+    let done = match &subject {
+        Subject::Plan(id) => {
+            let request = v1::RejectRequest { plan_id: id.to_string(), because };
+            session.plans.reject(request).await.map(drop)
+        }
+        Subject::Rollout(id) => {
+            let request = v1::RejectRolloutRequest { rollout_id: id.to_string(), because };
+            session.rollouts.reject(request).await.map(drop)
+        }
+    };
+    let told = match done {
+        Ok(()) => format!("your no to {subject} was taken"),
+        Err(status) => format!("your no was not taken: {}", refused(&session, &status)),
+    };
+    tell(&events, Event::Told(told)).await;
+}
+
+/// Why the controller did not do it. There is one line for it: what it says itself counts most.
+fn refused(session: &Session, status: &Status) -> String {
+    match status.code() {
+        Code::FailedPrecondition | Code::PermissionDenied | Code::Aborted => status.message().to_owned(),
+        _ => said(&session.failure(status)),
+    }
 }
 
 /// The receiver is gone only when the console has ended, and this task with it.

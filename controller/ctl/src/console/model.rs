@@ -2,11 +2,13 @@
 
 use common_model::inventory::NodeSummary;
 use common_model::{Change, Incident, IncidentId, Timestamp};
-use common_plan::{PlanId, PublicKey, Record};
+use common_plan::rollout::{Rollout, RolloutStage};
+use common_plan::{PlanId, PublicKey, Record, RolloutId, Stage};
 
 use crate::commands::reach::Reached;
 use crate::plan::Fetched;
 use crate::report::{IncidentReport, NodeReport};
+use crate::rollout::FetchedRollout;
 use crate::terminal::Terminal;
 
 /// The state of the console.
@@ -24,8 +26,8 @@ pub(super) struct Model {
     pub(super) heard: Heard,
     /// Those that are open, then those that have ended, newest first.
     pub(super) incidents: Vec<Incident>,
-    /// Those that wait, then those under way, then those that have ended.
-    pub(super) plans: Vec<Record>,
+    /// What waits for people, then what is under way, then what has ended.
+    pub(super) work: Vec<Work>,
     /// By name.
     pub(super) nodes: Vec<NodeReport>,
     /// What was probed last.
@@ -37,7 +39,7 @@ pub(super) struct Model {
     pub(super) marked: [usize; Pane::ALL.len()],
     /// The incident that is open, over the panes.
     pub(super) incident: Option<OpenIncident>,
-    /// The plan that is open, over both.
+    /// The plan or rollout that is open, over both.
     pub(super) open: Option<Open>,
     /// Said until the next key.
     pub(super) notice: Option<String>,
@@ -53,7 +55,7 @@ impl Model {
             key,
             heard: Heard::Never,
             incidents: Vec::new(),
-            plans: Vec::new(),
+            work: Vec::new(),
             nodes: Vec::new(),
             reached: Vec::new(),
             changes: Vec::new(),
@@ -81,13 +83,125 @@ pub(super) enum Heard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pane {
     Incidents,
-    Plans,
+    Work,
     Nodes,
     Changes,
 }
 
 impl Pane {
-    pub(super) const ALL: [Pane; 4] = [Pane::Incidents, Pane::Plans, Pane::Nodes, Pane::Changes];
+    pub(super) const ALL: [Pane; 4] = [Pane::Incidents, Pane::Work, Pane::Nodes, Pane::Changes];
+}
+
+/// A row of what people approve.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// A plan of its own.
+    Plan(Box<Record>),
+    /// A rollout, with the records of its plans: these are approved with it, and are no rows.
+    Rollout(Box<Rollout>, Vec<Record>),
+}
+
+impl Work {
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Work::Plan(record) => Subject::Plan(record.id.clone()),
+            Work::Rollout(rollout, _) => Subject::Rollout(rollout.id.clone()),
+        }
+    }
+
+    pub(super) fn made_at(&self) -> Timestamp {
+        match self {
+            Work::Plan(record) => record.made_at,
+            Work::Rollout(rollout, _) => rollout.made_at,
+        }
+    }
+
+    /// Whether somebody has to approve it.
+    pub(super) fn waits(&self) -> bool {
+        match self {
+            Work::Plan(record) => record.stage == Stage::Proposed,
+            Work::Rollout(rollout, _) => rollout.stage == RolloutStage::Proposed,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Work::Plan(record) => record.is_over(),
+            Work::Rollout(rollout, _) => rollout.stage.is_final(),
+        }
+    }
+}
+
+/// What is approved or rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Subject {
+    Plan(PlanId),
+    Rollout(RolloutId),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Subject::Plan(id) => write!(f, "plan {id}"),
+            Subject::Rollout(id) => write!(f, "rollout {id}"),
+        }
+    }
+}
+
+/// The same as the controller has sent it, checked against its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sent {
+    Plan(Box<Fetched>),
+    Rollout(Box<FetchedRollout>),
+}
+
+impl Sent {
+    /// Whether somebody has to approve it.
+    pub(super) fn waits(&self) -> bool {
+        match self {
+            Sent::Plan(plan) => plan.record.stage == Stage::Proposed,
+            Sent::Rollout(rollout) => rollout.rollout.stage == RolloutStage::Proposed,
+        }
+    }
+
+    /// Whether there is a plan in it that waits and is not signed with this key.
+    pub(super) fn lacks(&self, key: &PublicKey) -> bool {
+        let lacks = |plan: &Fetched| {
+            plan.record.stage == Stage::Proposed && !plan.valid_approvals().any(|given| given.approval.key == *key)
+        };
+        match self {
+            Sent::Plan(plan) => lacks(plan),
+            Sent::Rollout(rollout) => self.waits() && rollout.plans.iter().any(lacks),
+        }
+    }
+
+    /// What a no of one person would do now.
+    pub(super) fn no(&self) -> Option<No> {
+        match self {
+            Sent::Plan(plan) => matches!(plan.record.stage, Stage::Proposed | Stage::Approved).then_some(No::Reject),
+            Sent::Rollout(rollout) => match rollout.rollout.stage {
+                RolloutStage::Proposed => Some(No::Reject),
+                RolloutStage::Running if rollout.rollout.stop.is_none() => Some(No::Stop),
+                _ => None,
+            },
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Sent::Plan(plan) => plan.record.is_over(),
+            Sent::Rollout(rollout) => rollout.rollout.stage.is_final(),
+        }
+    }
+}
+
+/// Two sorts of no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum No {
+    /// Nothing is done.
+    Reject,
+    /// The node it is at is brought to its end, the others are left.
+    Stop,
 }
 
 /// An incident that is looked at.
@@ -102,12 +216,12 @@ pub(super) struct OpenIncident {
     pub(super) words: Option<String>,
 }
 
-/// A plan that is looked at.
+/// A plan or rollout that is looked at.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) id: PlanId,
+    pub(super) subject: Subject,
     /// None until the controller has sent it.
-    pub(super) plan: Option<Result<Box<Fetched>, String>>,
+    pub(super) sent: Option<Result<Sent, String>>,
     /// Everything, the exact bytes included.
     pub(super) details: bool,
     /// Lines above the screen.
@@ -116,6 +230,8 @@ pub(super) struct Open {
     pub(super) seen: usize,
     /// A signature of ours is on its way.
     pub(super) sending: bool,
+    /// The words to say no with, while they are typed.
+    pub(super) words: Option<String>,
 }
 
 /// What happens.
@@ -127,17 +243,17 @@ pub(super) enum Event {
     /// The time, now and then.
     Tick(Timestamp),
     /// What the controller knows.
-    Board(Vec<Incident>, Vec<Record>),
+    Board(Vec<Incident>, Vec<Record>, Vec<Rollout>),
     Nodes(Vec<NodeSummary>),
     /// Which engines answer.
     Reached(Vec<Reached>),
     Changes(Vec<Change>),
     /// Asking it failed.
     Lost(String),
-    /// The open plan, at first and at every step of its life.
-    Plan(PlanId, Result<Box<Fetched>, String>),
+    /// What is open, at first and at every step of its life.
+    Sent(Subject, Result<Sent, String>),
     /// The controller has taken our signature, or not.
-    Signed(PlanId, Result<(), String>),
+    Signed(Subject, Result<(), String>),
     /// The open incident with its last diagnosis.
     Incident(IncidentId, Result<Box<IncidentReport>, String>),
     /// What became of something that was asked for.
@@ -162,12 +278,14 @@ pub(super) enum Key {
 /// What is to be done about an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Ask for a plan, and go on telling of it.
-    Watch(PlanId),
+    /// Ask for a plan or rollout, and go on telling of it.
+    Watch(Subject),
     /// Tell of it no more.
     Unwatch,
-    /// Sign exactly these bytes, and send the signature.
-    Sign(Box<Fetched>),
+    /// Sign exactly these bytes, and send the signatures.
+    Sign(Sent),
+    /// Say no for everybody, with these words.
+    Reject(Subject, String),
     /// Ask for an incident with its last diagnosis.
     Fetch(IncidentId),
     /// Have this endpoint diagnosed now; that proposes plans where it can.

@@ -12,13 +12,14 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::interval;
 
-use super::ask::{end, fetch, keep_board, keep_lists, keep_probing, look, send, watch};
-use super::model::{Effect, Event, Key, Model};
+use super::ask::{Signed, end, fetch, keep_board, keep_lists, keep_probing, look, reject, send, watch};
+use super::model::{Effect, Event, Key, Model, Sent, Subject};
 use super::update::update;
 use super::view::view;
 use crate::approval_key::KeyError;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::plan::Fetched;
 use crate::render::{self, Page, Span};
 use crate::session::Session;
 use crate::terminal::{Terminal, now};
@@ -57,26 +58,44 @@ pub(crate) async fn console(
             None => {}
             Some(Effect::Quit) => return Ok(Exit::Done),
             Some(Effect::Unwatch) => watching.iter().for_each(AbortHandle::abort),
-            Some(Effect::Watch(id)) => {
+            Some(Effect::Watch(subject)) => {
                 watching.iter().for_each(AbortHandle::abort);
-                watching = Some(tasks.spawn(watch(session.another(), id, events.clone())));
+                watching = Some(tasks.spawn(watch(session.another(), subject, events.clone())));
             }
             Some(Effect::Fetch(id)) => drop(tasks.spawn(fetch(session.another(), id, events.clone()))),
             Some(Effect::Look(endpoint)) => drop(tasks.spawn(look(session.another(), endpoint, events.clone()))),
             Some(Effect::End(id, because)) => drop(tasks.spawn(end(session.another(), id, because, events.clone()))),
-            Some(Effect::Sign(plan)) => {
-                // Here alone the key is used: on the bytes that were on the screen.
-                let signed = key.as_ref().map_err(ToString::to_string);
-                let signed = signed.and_then(|key| key.approve(&plan.bytes).map_err(|error| error.to_string()));
-                tasks.spawn(send(session.another(), plan.id(), signed, events.clone()));
+            Some(Effect::Reject(subject, because)) => {
+                drop(tasks.spawn(reject(session.another(), subject, because, events.clone())));
+            }
+            Some(Effect::Sign(sent)) => {
+                let (subject, signed) = sign(&sent, &key);
+                tasks.spawn(send(session.another(), subject, signed, events.clone()));
             }
         }
     }
 }
 
-/// Whether an event brings the open plan for the first time.
+/// Here alone the key is used: on the bytes that were on the screen.
+fn sign(sent: &Sent, key: &Result<ApprovalKey, KeyError>) -> (Subject, Result<Signed, String>) {
+    let key = key.as_ref().map_err(ToString::to_string);
+    let approve = |plan: &Fetched| {
+        let key = key.clone()?;
+        Ok((plan.id(), key.approve(&plan.bytes).map_err(|error| error.to_string())?))
+    };
+    match sent {
+        Sent::Plan(plan) => (Subject::Plan(plan.id()), approve(plan).map(|(id, approval)| Signed::Plan(id, approval))),
+        Sent::Rollout(rollout) => {
+            let id = rollout.rollout.id.clone();
+            let approvals = rollout.plans.iter().map(approve).collect::<Result<_, String>>();
+            (Subject::Rollout(id.clone()), approvals.map(|approvals| Signed::Rollout(id, approvals)))
+        }
+    }
+}
+
+/// Whether an event brings what is open for the first time.
 fn is_first_sight(model: &Model, event: &Event) -> bool {
-    matches!(event, Event::Plan(..)) && model.open.as_ref().is_some_and(|open| open.plan.is_none())
+    matches!(event, Event::Sent(..)) && model.open.as_ref().is_some_and(|open| open.sent.is_none())
 }
 
 /// The terminal, taken over; given back when dropped, and before a panic is told.

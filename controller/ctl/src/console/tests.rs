@@ -14,7 +14,7 @@ use ratatui::backend::TestBackend;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
-use super::model::{Effect, Event, Heard, Key, Model};
+use super::model::{Effect, Event, Heard, Key, Model, Sent, Subject};
 use super::run::shown;
 use super::update::update;
 use super::view::view;
@@ -23,12 +23,12 @@ use crate::plan::tests::{NOW, fetched, plan, transition};
 use crate::report::IncidentReport;
 use crate::terminal::tests::terminal;
 
-fn key() -> ApprovalKey {
+pub(super) fn key() -> ApprovalKey {
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
     ApprovalKey::from_pkcs8(document.as_ref()).unwrap()
 }
 
-fn console(width: usize, height: usize) -> Model {
+pub(super) fn console(width: usize, height: usize) -> Model {
     Model::new(terminal(width), height, "controller.example:7443".to_owned(), Ok(key().public().unwrap()))
 }
 
@@ -69,13 +69,20 @@ fn change(what: &str, at: Timestamp) -> Change {
     }
 }
 
+/// Waits for alice or bob.
+fn proposed() -> Fetched {
+    let mut plan = fetched(plan());
+    plan.record.could_approve = vec!["alice".to_owned(), "bob".to_owned()];
+    plan
+}
+
 /// A console that has heard of a proposed and an ended plan, two nodes and two changes.
-fn busy(width: usize, height: usize) -> Model {
+pub(super) fn busy(width: usize, height: usize) -> Model {
     let mut model = console(width, height);
     let mut ended = fetched(Plan { made_at: NOW.plus_millis(-7_200_000), ..plan() }).record;
     ended.stage = PlanStage::Verified;
     for event in [
-        Event::Board(vec![incident(12)], vec![ended, fetched(plan()).record]),
+        Event::Board(vec![incident(12)], vec![ended, proposed().record], Vec::new()),
         Event::Nodes(vec![node("es-1", "failed"), node("es-2", "active")]),
         Event::Changes(vec![
             change("vm.max_map_count: 262144 → 65530", NOW.plus_millis(-90_000)),
@@ -132,10 +139,13 @@ fn incident(id: u64) -> Incident {
             on_trial: false,
             needed: 2,
             approved_by: vec![ApprovedBy { operator: "carol".to_owned(), at: NOW.plus_millis(-30_000) }],
+            could_approve: vec!["alice".to_owned(), "bob".to_owned()],
             since: plan.record.made_at,
             because: None,
             link: None,
             until: None,
+            rollout: None,
+            follow_up: None,
         }],
         changes: Vec::new(),
         closed: None,
@@ -158,23 +168,23 @@ fn tell_incident(model: &mut Model, incident: &Incident) {
 /// With the proposed plan open and sent.
 fn opened(width: usize, height: usize) -> (Model, Fetched) {
     let mut model = busy(width, height);
-    let plan = fetched(plan());
+    let plan = proposed();
     press(&mut model, Key::NextPane);
-    assert_eq!(press(&mut model, Key::Enter), Some(Effect::Watch(plan.id())));
+    assert_eq!(press(&mut model, Key::Enter), Some(Effect::Watch(Subject::Plan(plan.id()))));
     tell(&mut model, &plan);
     (model, plan)
 }
 
-fn press(model: &mut Model, key: Key) -> Option<Effect> {
+pub(super) fn press(model: &mut Model, key: Key) -> Option<Effect> {
     update(model, Event::Key(key))
 }
 
 fn tell(model: &mut Model, plan: &Fetched) {
-    update(model, Event::Plan(plan.id(), Ok(Box::new(plan.clone()))));
+    update(model, Event::Sent(Subject::Plan(plan.id()), Ok(Sent::Plan(Box::new(plan.clone())))));
 }
 
 /// What a terminal of this size shows, without colour.
-fn screen(model: &Model) -> String {
+pub(super) fn screen(model: &Model) -> String {
     let size = |length: usize| u16::try_from(length).unwrap();
     let backend = TestBackend::new(size(model.terminal.width), size(model.height));
     let mut screen = Screen::new(backend).unwrap();
@@ -209,7 +219,7 @@ fn on_a_short_screen_the_list_in_use_is_shown_alone() {
 fn from_an_incident_to_its_plan_and_back() {
     let (mut model, _) = looked_at(80, 40);
     let plan = fetched(plan());
-    assert_eq!(press(&mut model, Key::Char('p')), Some(Effect::Watch(plan.id())));
+    assert_eq!(press(&mut model, Key::Char('p')), Some(Effect::Watch(Subject::Plan(plan.id()))));
     tell(&mut model, &plan);
     assert!(screen(&model).contains("Approve this plan"));
     assert_eq!(press(&mut model, Key::Char('n')), Some(Effect::Unwatch));
@@ -242,7 +252,7 @@ fn an_incident_is_ended_with_words_only() {
 fn an_incident_that_is_looked_at_is_kept_up_with_the_list() {
     let (mut model, mut incident) = looked_at(80, 40);
     assert_eq!(press(&mut model, Key::Char('l')), Some(Effect::Look("http://es-1:9200".to_owned())));
-    let board = |incident: &Incident| Event::Board(vec![incident.clone()], Vec::new());
+    let board = |incident: &Incident| Event::Board(vec![incident.clone()], Vec::new(), Vec::new());
     assert_eq!(update(&mut model, board(&incident)), None);
     incident.closed = Some(Closing { at: NOW, who: "controller".to_owned(), because: "it answers again".to_owned() });
     assert_eq!(update(&mut model, board(&incident)), Some(Effect::Fetch(incident.id)));
@@ -283,10 +293,10 @@ fn y_signs_the_bytes_on_the_screen_and_only_once() {
     let (mut model, plan) = opened(80, 40);
     assert_eq!(press(&mut model, Key::Enter), None);
     assert_eq!(press(&mut model, Key::Char('Y')), None);
-    assert_eq!(press(&mut model, Key::Char('y')), Some(Effect::Sign(Box::new(plan.clone()))));
+    assert_eq!(press(&mut model, Key::Char('y')), Some(Effect::Sign(Sent::Plan(Box::new(plan.clone())))));
     assert_eq!(press(&mut model, Key::Char('y')), None);
-    update(&mut model, Event::Signed(plan.id(), Err("not permitted".to_owned())));
-    assert!(screen(&model).contains("was not approved: not permitted"));
+    update(&mut model, Event::Signed(Subject::Plan(plan.id()), Err("not permitted".to_owned())));
+    assert!(screen(&model).contains("your approval was not taken: not permitted"));
     assert!(press(&mut model, Key::Char('y')).is_some());
 }
 
@@ -309,7 +319,7 @@ fn before_the_plan_is_there_y_means_nothing() {
     let other = fetched(Plan { risk: "another".to_owned(), ..plan() });
     tell(&mut model, &other);
     assert_eq!(press(&mut model, Key::Char('y')), None);
-    update(&mut model, Event::Plan(fetched(plan()).id(), Err("the bytes of another plan".to_owned())));
+    update(&mut model, Event::Sent(Subject::Plan(fetched(plan()).id()), Err("the bytes of another plan".to_owned())));
     assert_eq!(press(&mut model, Key::Char('y')), None);
     assert!(screen(&model).contains("the bytes of another plan"));
 }
@@ -358,7 +368,7 @@ fn a_plan_is_followed_to_its_end() {
     let shown = screen(&model);
     assert!(shown.contains("✓ verified — Set vm.max_map_count"), "{shown}");
     // The connection going away afterwards takes nothing away.
-    update(&mut model, Event::Plan(plan.id(), Err("the connection broke".to_owned())));
+    update(&mut model, Event::Sent(Subject::Plan(plan.id()), Err("the connection broke".to_owned())));
     assert!(screen(&model).contains("✓ verified"));
 }
 
@@ -382,7 +392,7 @@ fn a_controller_that_is_gone_is_said_with_the_age_of_what_is_shown() {
     update(&mut model, Event::Tick(NOW.plus_millis(30_000)));
     update(&mut model, Event::Lost("the connection broke".to_owned()));
     assert!(screen(&model).contains("as of 30 s ago: the connection broke"));
-    update(&mut model, Event::Board(Vec::new(), Vec::new()));
+    update(&mut model, Event::Board(Vec::new(), Vec::new(), Vec::new()));
     assert_eq!(model.heard, Heard::Well(NOW.plus_millis(30_000)));
 }
 

@@ -1,12 +1,15 @@
 //! What an event makes of the console.
 
 use common_model::{Change, Incident, IncidentId};
-use common_plan::{PlanId, Record, Stage};
+use common_plan::Record;
+use common_plan::rollout::Rollout;
 
-use super::model::{Effect, Event, Heard, Key, Model, Open, OpenIncident, Pane};
-use super::view::{cluster, incident_page, open_page, room};
+use super::decide::{pressed_on_open, see};
+use super::lists::cluster;
+use super::model::{Effect, Event, Heard, Key, Model, Open, OpenIncident, Pane, Sent, Subject, Work};
+use super::view::{incident_page, room};
 use crate::commands::inventory::report;
-use crate::plan::Fetched;
+use crate::render;
 use crate::report::NodeReport;
 
 /// Takes an event in; gives what is to be done about it.
@@ -18,13 +21,15 @@ pub(super) fn update(model: &mut Model, event: Event) -> Option<Effect> {
             model.height = height;
         }
         Event::Tick(now) => model.terminal.now = now,
-        Event::Board(incidents, mut plans) => {
+        Event::Board(incidents, plans, rollouts) => {
             heard(model);
-            plans.sort_by_key(|record| (rank(record), -record.made_at.0));
+            let work = work(plans, rollouts);
             let id = |incident: &Incident| incident.id;
             keep_mark(&mut model.marked[Pane::Incidents as usize], &model.incidents, &incidents, id);
-            keep_mark(&mut model.marked[Pane::Plans as usize], &model.plans, &plans, |record| record.id.clone());
-            (model.incidents, model.plans) = (incidents, plans);
+            keep_mark(&mut model.marked[Pane::Work as usize], &model.work, &work, Work::subject);
+            (model.incidents, model.work) = (incidents, work);
+            keep_plan(model);
+            see(model);
             // What is looked at is to be as new as what is listed.
             return changed_incident(model).map(Effect::Fetch);
         }
@@ -65,22 +70,22 @@ pub(super) fn update(model: &mut Model, event: Event) -> Option<Effect> {
             };
             model.heard = Heard::Not(last, why);
         }
-        Event::Plan(id, plan) => {
-            if let Some(open) = model.open.as_mut().filter(|open| open.id == id) {
-                // A plan that was read stays, whatever happens to the connection.
-                match (&open.plan, plan) {
+        Event::Sent(subject, sent) => {
+            if let Some(open) = model.open.as_mut().filter(|open| open.subject == subject) {
+                // What was read stays, whatever happens to the connection.
+                match (&open.sent, sent) {
                     (Some(Ok(_)), Err(why)) => model.notice = Some(why),
-                    (_, plan) => open.plan = Some(plan),
+                    (_, sent) => open.sent = Some(sent),
                 }
             }
         }
-        Event::Signed(id, result) => {
-            if let Some(open) = model.open.as_mut().filter(|open| open.id == id) {
+        Event::Signed(subject, result) => {
+            if let Some(open) = model.open.as_mut().filter(|open| open.subject == subject) {
                 open.sending = false;
             }
             model.notice = Some(match result {
-                Ok(()) => format!("your approval of {id} was taken"),
-                Err(why) => format!("{id} was not approved: {why}"),
+                Ok(()) => format!("your approval of {subject} was taken"),
+                Err(why) => format!("your approval was not taken: {why}"),
             });
         }
     }
@@ -92,12 +97,28 @@ fn heard(model: &mut Model) {
     model.heard = Heard::Well(model.terminal.now);
 }
 
-/// Those that wait for people come first.
-fn rank(record: &Record) -> u8 {
-    match record.stage {
-        Stage::Proposed => 0,
-        _ if !record.is_over() => 1,
-        _ => 2,
+/// What waits for people comes first, then what is under way.
+fn work(plans: Vec<Record>, rollouts: Vec<Rollout>) -> Vec<Work> {
+    let whole = rollouts.into_iter().map(|rollout| {
+        let of = render::rollout::of(&rollout, &plans);
+        Work::Rollout(Box::new(rollout), of)
+    });
+    let mut work: Vec<Work> = whole.collect();
+    let alone = plans.into_iter().filter(|record| record.rollout.is_none());
+    work.extend(alone.map(|record| Work::Plan(Box::new(record))));
+    work.sort_by_key(|work| (!work.waits(), work.has_ended(), -work.made_at().0));
+    work
+}
+
+/// A plan that has ended is told no more, and something may still follow on it.
+fn keep_plan(model: &mut Model) {
+    let Some(Open { subject, sent: Some(Ok(Sent::Plan(plan))), .. }) = &mut model.open else { return };
+    for work in &model.work {
+        if let Work::Plan(record) = work
+            && work.subject() == *subject
+        {
+            plan.take(record);
+        }
     }
 }
 
@@ -112,7 +133,7 @@ fn pressed(model: &mut Model, key: Key) -> Option<Effect> {
     model.notice = None;
     let effect = match key {
         Key::Interrupt => Some(Effect::Quit),
-        key if model.open.is_some() => pressed_on_plan(model, key),
+        key if model.open.is_some() => pressed_on_open(model, key),
         key if model.incident.is_some() => pressed_on_incident(model, key),
         key => pressed_on_lists(model, key),
     };
@@ -135,9 +156,9 @@ fn pressed_on_lists(model: &mut Model, key: Key) -> Option<Effect> {
             model.incident = Some(OpenIncident { id, report: None, scroll: 0, words: None });
             return Some(Effect::Fetch(id));
         }
-        Key::Enter if model.focus == Pane::Plans => {
-            let id = model.plans.get(*mark)?.id.clone();
-            return Some(open_plan(model, id));
+        Key::Enter if model.focus == Pane::Work => {
+            let subject = model.work.get(*mark)?.subject();
+            return Some(open(model, subject));
         }
         Key::Char('q') => return Some(Effect::Quit),
         Key::Enter | Key::Back | Key::Erase | Key::Char(_) | Key::Interrupt => {}
@@ -147,12 +168,20 @@ fn pressed_on_lists(model: &mut Model, key: Key) -> Option<Effect> {
 
 /// How many rows each list has.
 pub(super) fn lengths(model: &Model) -> [usize; Pane::ALL.len()] {
-    [model.incidents.len(), model.plans.len(), model.nodes.len(), model.changes.len()]
+    [model.incidents.len(), model.work.len(), model.nodes.len(), model.changes.len()]
 }
 
-fn open_plan(model: &mut Model, id: PlanId) -> Effect {
-    model.open = Some(Open { id: id.clone(), plan: None, details: false, scroll: 0, seen: 0, sending: false });
-    Effect::Watch(id)
+pub(super) fn open(model: &mut Model, subject: Subject) -> Effect {
+    model.open = Some(Open {
+        subject: subject.clone(),
+        sent: None,
+        details: false,
+        scroll: 0,
+        seen: 0,
+        sending: false,
+        words: None,
+    });
+    Effect::Watch(subject)
 }
 
 /// The incident that is looked at, if the list has a newer one than is shown.
@@ -165,12 +194,19 @@ fn changed_incident(model: &Model) -> Option<IncidentId> {
     }
 }
 
-/// The plan made for the incident that is looked at which waits for approval, or else is under way.
-pub(super) fn plan_of_incident(model: &Model) -> Option<PlanId> {
+/// What was made for the incident that is looked at and waits for approval, or else is under way: a plan, or the rollout that one
+/// of its plans belongs to or is followed by.
+pub(super) fn work_of_incident(model: &Model) -> Option<Subject> {
     let report = model.incident.as_ref()?.report.as_ref()?.as_ref().ok()?;
-    let ours = |record: &&Record| report.incident.plans.iter().any(|plan| plan.id == record.id.as_str());
-    let found = model.plans.iter().filter(ours).find(|record| !record.stage.is_final());
-    found.map(|record| record.id.clone())
+    let plans = &report.incident.plans;
+    let ours = |work: &&Work| match work {
+        Work::Plan(record) => plans.iter().any(|plan| plan.id == record.id.as_str()),
+        Work::Rollout(rollout, _) => {
+            let id = Some(rollout.id.as_str());
+            plans.iter().any(|plan| plan.rollout.as_deref() == id || plan.follow_up.as_deref() == id)
+        }
+    };
+    model.work.iter().filter(ours).find(|work| !work.has_ended()).map(Work::subject)
 }
 
 fn pressed_on_incident(model: &mut Model, key: Key) -> Option<Effect> {
@@ -179,110 +215,62 @@ fn pressed_on_incident(model: &mut Model, key: Key) -> Option<Effect> {
     }
     let page = room(model);
     let last = incident_page(model).map_or(0, |page| page.len()).saturating_sub(page);
-    let plan = plan_of_incident(model);
-    let open = model.incident.as_mut()?;
-    let report = open.report.as_ref().and_then(|report| report.as_ref().ok());
+    let work = work_of_incident(model);
+    let looked_at = model.incident.as_mut()?;
+    let report = looked_at.report.as_ref().and_then(|report| report.as_ref().ok());
     let is_open = report.is_some_and(|report| report.incident.is_open());
     match key {
         Key::Char('q' | 'n') | Key::Back | Key::Erase => model.incident = None,
-        Key::Enter | Key::Char('p') => return plan.map(|id| open_plan(model, id)),
+        Key::Enter | Key::Char('p') => return work.map(|subject| open(model, subject)),
         Key::Char('l') if is_open => return report.map(|report| Effect::Look(report.incident.endpoint.clone())),
-        Key::Char('e') if is_open => open.words = Some(String::new()),
-        Key::Up | Key::Char('k') => open.scroll = open.scroll.saturating_sub(1),
-        Key::Down | Key::Char('j') => open.scroll = (open.scroll + 1).min(last),
-        Key::PageUp => open.scroll = open.scroll.saturating_sub(page),
-        Key::PageDown | Key::Char(' ') => open.scroll = (open.scroll + page).min(last),
+        Key::Char('e') if is_open => looked_at.words = Some(String::new()),
+        Key::Up | Key::Char('k') => looked_at.scroll = looked_at.scroll.saturating_sub(1),
+        Key::Down | Key::Char('j') => looked_at.scroll = (looked_at.scroll + 1).min(last),
+        Key::PageUp => looked_at.scroll = looked_at.scroll.saturating_sub(page),
+        Key::PageDown | Key::Char(' ') => looked_at.scroll = (looked_at.scroll + page).min(last),
         Key::NextPane | Key::Char(_) | Key::Interrupt => {}
     }
     None
 }
 
-/// Characters of the words an incident is ended with.
+fn pressed_in_words(model: &mut Model, key: Key) -> Option<Effect> {
+    let looked_at = model.incident.as_mut()?;
+    match typed(&mut looked_at.words, key) {
+        Typed::On => {}
+        Typed::Nothing => model.notice = Some(SAY_WHY.to_owned()),
+        Typed::Done(words) => {
+            model.notice = Some("the controller looks whether it answers".to_owned());
+            return Some(Effect::End(looked_at.id, words));
+        }
+    }
+    None
+}
+
+/// Asked for where somebody says no, or ends something, without a word.
+pub(super) const SAY_WHY: &str = "say why, for the others";
+/// Characters of the words.
 const MAX_WORDS: usize = 200;
 
-fn pressed_in_words(model: &mut Model, key: Key) -> Option<Effect> {
-    let open = model.incident.as_mut()?;
-    let id = open.id;
-    let words = open.words.as_mut()?;
+/// What a key made of words that are typed.
+pub(super) enum Typed {
+    /// They are typed on, or given up.
+    On,
+    /// There are none.
+    Nothing,
+    /// They are whole.
+    Done(String),
+}
+
+/// Types words.
+pub(super) fn typed(words: &mut Option<String>, key: Key) -> Typed {
+    let Some(text) = words else { return Typed::On };
     match key {
-        Key::Char(c) if words.chars().count() < MAX_WORDS => words.push(c),
-        Key::Erase => drop(words.pop()),
-        Key::Back => open.words = None,
-        Key::Enter if words.trim().is_empty() => model.notice = Some("say why, for the others".to_owned()),
-        Key::Enter => {
-            let words = open.words.take()?;
-            model.notice = Some("the controller looks whether it answers".to_owned());
-            return Some(Effect::End(id, words));
-        }
+        Key::Char(c) if text.chars().count() < MAX_WORDS => text.push(c),
+        Key::Erase => drop(text.pop()),
+        Key::Back => *words = None,
+        Key::Enter if text.trim().is_empty() => return Typed::Nothing,
+        Key::Enter => return words.take().map_or(Typed::Nothing, Typed::Done),
         Key::Up | Key::Down | Key::PageUp | Key::PageDown | Key::NextPane | Key::Char(_) | Key::Interrupt => {}
     }
-    None
-}
-
-fn pressed_on_plan(model: &mut Model, key: Key) -> Option<Effect> {
-    match key {
-        Key::Char('y') => return approve(model),
-        Key::Char('n' | 'q') | Key::Back | Key::Erase => {
-            if asks(model).is_some() {
-                model.notice = Some("not approved; nothing was sent".to_owned());
-            }
-            model.open = None;
-            return Some(Effect::Unwatch);
-        }
-        _ => {}
-    }
-    let page = room(model);
-    let last = open_page(model).map_or(0, |page| page.len()).saturating_sub(page);
-    let open = model.open.as_mut()?;
-    match key {
-        Key::Char('d') => {
-            open.details = !open.details;
-            open.scroll = 0;
-        }
-        Key::Up | Key::Char('k') => open.scroll = open.scroll.saturating_sub(1),
-        Key::Down | Key::Char('j') => open.scroll = (open.scroll + 1).min(last),
-        Key::PageUp => open.scroll = open.scroll.saturating_sub(page),
-        Key::PageDown | Key::Char(' ') => open.scroll = (open.scroll + page).min(last),
-        Key::NextPane | Key::Enter | Key::Back | Key::Erase | Key::Char(_) | Key::Interrupt => {}
-    }
-    None
-}
-
-/// The plan that is open, if it waits for an approval that this console can give.
-pub(super) fn asks(model: &Model) -> Option<&Fetched> {
-    let open = model.open.as_ref()?;
-    let plan = open.plan.as_ref()?.as_ref().ok()?;
-    let key = model.key.as_ref().ok()?;
-    let mine = plan.valid_approvals().any(|approved| approved.approval.key == *key);
-    (plan.record.stage == Stage::Proposed && !mine && !open.sending).then_some(plan)
-}
-
-/// Signs what is on the screen, once all of it was.
-fn approve(model: &mut Model) -> Option<Effect> {
-    if let Err(why) = &model.key {
-        model.notice = Some(format!("nothing to sign with: {why}"));
-        return None;
-    }
-    let plan = Box::new(asks(model)?.clone());
-    let lines = open_page(model)?.len();
-    let open = model.open.as_mut()?;
-    if open.seen < lines {
-        model.notice = Some("there is more below: read it first (space)".to_owned());
-        return None;
-    }
-    open.sending = true;
-    Some(Effect::Sign(plan))
-}
-
-/// Notes what is on the screen now.
-fn see(model: &mut Model) {
-    let shown = room(model);
-    let Some(page) = open_page(model) else { return };
-    if let Some(open) = &mut model.open {
-        open.scroll = open.scroll.min(page.len().saturating_sub(shown));
-        // Only what follows on what was seen is seen: nothing is skipped by jumping.
-        if open.scroll <= open.seen {
-            open.seen = open.seen.max(open.scroll + shown);
-        }
-    }
+    Typed::On
 }

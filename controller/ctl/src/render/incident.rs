@@ -6,6 +6,7 @@ use common_model::{Certainty, Timestamp};
 
 use super::diagnosis::{self, symptom};
 use super::page::Span;
+use super::persons::Persons;
 use super::time::{ago, local, local_and_ago, span};
 use super::{Page, Style};
 use crate::report::IncidentReport;
@@ -179,6 +180,12 @@ impl Sections<'_> {
             if let Some(link) = &plan.link {
                 self.entry_hanging("", 2, &format!("  {link}"), Style::Plain);
             }
+            if let Some(rollout) = plan.rollout.as_ref().filter(|_| !plan.ended) {
+                self.entry_hanging("", 2, &format!("  a part of rollout {rollout}"), Style::Plain);
+            }
+            if let Some(rollout) = &plan.follow_up {
+                self.entry_hanging("", 2, &format!("  rollout {rollout} brings it to the nodes"), Style::Plain);
+            }
         }
     }
 
@@ -218,13 +225,17 @@ fn asked(who: &str) -> String {
     if who == "controller" { "the controller".to_owned() } else { format!("{who}, who asked") }
 }
 
-/// Where a plan stands, in the words of the list of plans.
+/// Where a plan stands, in the words of the list of plans. Only an edit has a link: to where it is to be merged.
 fn stage(plan: &IncidentPlan) -> &str {
-    match plan.stage.as_str() {
-        "proposed" => "waits for approval",
-        "rolled-back" => "rolled back",
-        "ended" => "closed again",
-        other => other,
+    match (plan.stage.as_str(), &plan.link) {
+        ("proposed", _) => "waits for approval",
+        ("dispatched", _) => "under way",
+        ("applied", None) => "live, on trial",
+        ("applied", Some(_)) => "waits for the merge",
+        ("verified", Some(_)) => "merged",
+        ("rolled-back", _) => "rolled back",
+        ("ended", _) => "closed again",
+        (other, _) => other,
     }
 }
 
@@ -234,18 +245,14 @@ fn limited(until: Timestamp, terminal: &Terminal) -> String {
     format!("; {word} {}", local(until, terminal))
 }
 
-/// Who has approved a plan, and how many still have to.
+/// Who has approved a plan, and who still has to.
 fn approvals(plan: &IncidentPlan, terminal: &Terminal) -> String {
-    let missing = usize::from(plan.needed).saturating_sub(plan.approved_by.len());
-    let by: Vec<String> =
-        plan.approved_by.iter().map(|by| format!("{} at {}", by.operator, local(by.at, terminal))).collect();
-    match (by.is_empty(), missing) {
-        (true, _) if plan.ended => "nobody approved it".to_owned(),
-        (true, 1) => "nobody has approved it yet; one person has to".to_owned(),
-        (true, missing) => format!("nobody has approved it yet; {missing} persons have to"),
-        (false, 0) => format!("approved by {}", by.join(" and ")),
-        (false, _) if plan.ended => format!("approved by {}, which was not enough", by.join(" and ")),
-        (false, 1) => format!("approved by {}; one more person has to", by.join(" and ")),
-        (false, missing) => format!("approved by {}; {missing} more persons have to", by.join(" and ")),
+    let by = plan.approved_by.iter().map(|by| format!("{} at {}", by.operator, local(by.at, terminal))).collect();
+    let persons = Persons { by, needed: usize::from(plan.needed), could: plan.could_approve.clone() };
+    match persons.missing() {
+        0 => persons.so_far(),
+        _ if plan.ended && persons.by.is_empty() => "nobody approved it".to_owned(),
+        _ if plan.ended => format!("approved by {}, which was not enough", persons.by.join(" and ")),
+        _ => persons.so_far(),
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod diagnosis;
 pub(crate) mod incident;
 pub(crate) mod nodes;
 mod page;
+pub(crate) mod persons;
 pub(crate) mod plan;
 pub(crate) mod preflight;
 pub(crate) mod rollout;

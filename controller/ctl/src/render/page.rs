@@ -97,9 +97,10 @@ impl Page {
         self.lines.extend(other.lines.into_iter().skip(skip).take(take));
     }
 
-    /// The same, of a page that is still needed.
-    pub(crate) fn append_copy(&mut self, other: &Page, skip: usize, take: usize) {
-        self.lines.extend(other.lines.iter().skip(skip).take(take).cloned());
+    /// Puts another page before this line.
+    pub(crate) fn insert(&mut self, line: usize, other: Page) {
+        let at = line.min(self.lines.len());
+        self.lines.splice(at..at, other.lines);
     }
 
     /// Cuts it, or adds empty lines, so that it has this many.

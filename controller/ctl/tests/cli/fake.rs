@@ -104,12 +104,14 @@ pub(crate) fn record(plan: &Plan) -> Record {
         expires_at: plan.expires_at,
         needed: 1,
         approvals: Vec::new(),
+        could_approve: Vec::new(),
         stage: Stage::Proposed,
         history: vec![proposed],
         link: None,
         reverted_by: None,
         rollout: None,
         until: None,
+        follow_up: None,
     }
 }
 
@@ -347,7 +349,7 @@ impl Incidents for Fake {
                 let board = {
                     let world = fake.world.lock().unwrap();
                     let plans_json = json(std::slice::from_ref(&world.record));
-                    v1::Board { incidents_json: json(&world.incidents), plans_json }
+                    v1::Board { incidents_json: json(&world.incidents), plans_json, rollouts_json: Vec::new() }
                 };
                 if boards.send(Ok(board)).await.is_err() || steps.changed().await.is_err() {
                     return;

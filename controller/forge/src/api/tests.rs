@@ -93,3 +93,26 @@ fn what_a_forge_says_is_shown_as_text() {
     assert_eq!(said(r#"{"message": ["one", "two"]}"#), r#"["one","two"]"#);
     assert_eq!(said("<html>"), "Conflict");
 }
+
+#[test]
+fn a_forge_that_is_busy_is_left_alone_for_as_long_as_it_says() {
+    let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+    let busy = |status: u16, headers: &[(&'static str, &'static str)]| {
+        let headers =
+            headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        busy_for(StatusCode::from_u16(status).unwrap(), &headers.collect(), now).map(|wait| wait.as_secs())
+    };
+    assert_eq!(busy(429, &[("retry-after", "7")]), Some(7));
+    assert_eq!(busy(429, &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), Some(60));
+    assert_eq!(busy(429, &[("retry-after", "86400")]), Some(3600));
+    assert_eq!(busy(503, &[("retry-after", "0")]), Some(1));
+    // GitHub, https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+    let used_up = ("x-ratelimit-remaining", "0");
+    assert_eq!(busy(403, &[used_up, ("x-ratelimit-reset", "1000090")]), Some(90));
+    assert_eq!(busy(403, &[used_up, ("x-ratelimit-reset", "1")]), Some(1));
+    for (status, headers) in
+        [(403, &[][..]), (403, &[("x-ratelimit-remaining", "3")]), (503, &[]), (500, &[]), (200, &[used_up])]
+    {
+        assert_eq!(busy(status, headers), None, "{status} {headers:?}");
+    }
+}

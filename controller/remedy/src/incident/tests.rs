@@ -31,10 +31,13 @@ fn plan(id: &str, stage: &str) -> IncidentPlan {
         on_trial: stage == "applied",
         needed: 1,
         approved_by: Vec::new(),
+        could_approve: Vec::new(),
         since: Timestamp(1),
         because: None,
         link: None,
         until: None,
+        rollout: None,
+        follow_up: None,
     }
 }
 

@@ -18,12 +18,14 @@ fn life(needed: u8) -> Life {
         expires_at: EXPIRES,
         needed,
         approvals: Vec::new(),
+        could_approve: Vec::new(),
         stage: Stage::Proposed,
         history: Vec::new(),
         link: None,
         reverted_by: None,
         rollout: None,
         until: None,
+        follow_up: None,
     })
 }
 

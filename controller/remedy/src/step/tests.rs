@@ -5,7 +5,8 @@ use common_evidence::collectors::policy::NodePolicy;
 use common_evidence::collectors::rules_files::RulesFiles;
 use common_model::{Diagnosis, Symptom, Timestamp};
 use common_plan::{
-    FirewallAllow, FirewallRevoke, LimitValue, Opening, Plan, RulesFile, Step, SysctlFile, SysctlSet, Verb,
+    Digest, FirewallAllow, FirewallRevoke, LimitValue, Opening, Plan, RulesFile, Step, SysctlFile, SysctlSet,
+    UnitLimit, Verb,
 };
 use controller_correlate::testing::{AT, Node, STARTED, picture, probe};
 use controller_correlate::{NodePicture, Picture};
@@ -219,7 +220,40 @@ fn what_was_set_is_set_back_and_what_cannot_be_is_told() {
     assert_eq!((set.from, set.to, needed), (262_144, 65530, 1));
     assert_eq!(set.persist.as_ref().unwrap().from.as_deref(), Some("262144"));
     let start = planned(Node::new().stopped(STARTED), Symptom::Refused);
-    assert!(inverse(&start, &node, AT).unwrap_err().contains("systemctl stop"));
+    let told = inverse(&start, &node, AT).unwrap_err();
+    assert!(told.contains("no plan stops a unit") && told.contains("systemctl stop"), "{told}");
+}
+
+#[test]
+fn limits_that_were_raised_are_taken_away_again_with_exactly_their_file() {
+    let check = "max file descriptors [4096] for elasticsearch process is too low, increase to at least [65535]";
+    let plan = planned(failing(Node::new(), check), Symptom::Refused);
+    let Step::UnitLimit(raised) = plan.step.clone() else { panic!("{plan:?}") };
+    let node = carrying(Node::new(), POLICY).build();
+    let (back, _) = inverse(&plan, &node, Timestamp(AT.0 + 1)).unwrap();
+    let Step::UnitLimit(gone) = back.step.clone() else { panic!("{back:?}") };
+    let content = "# Written by Dialtone.\n[Service]\nLimitNOFILE=65535\n";
+    assert_eq!(gone.from, Some(Digest::of(content.as_bytes())));
+    assert!(gone.limits.is_empty() && gone.start.is_none() && gone.unit == raised.unit, "{gone:?}");
+    assert_eq!(back.encode().unwrap().decode().unwrap(), back);
+    assert!(plan::is_met(&back, &judged(Node::new(), Symptom::Ok).0));
+    // What takes away is not taken back, nor what replaced something that is not known.
+    assert!(inverse(&back, &node, AT).unwrap_err().contains("not taken back by a plan"));
+    let replaced = Step::UnitLimit(UnitLimit { from: gone.from, ..raised });
+    assert!(inverse(&Plan { step: replaced, ..plan }, &node, AT).unwrap_err().contains("by hand"));
+    for wrong in [
+        UnitLimit { from: None, ..gone_of(&back) },
+        UnitLimit { start: Some("es.service".parse().unwrap()), ..gone_of(&back) },
+    ] {
+        assert!(Plan { step: Step::UnitLimit(wrong), ..back.clone() }.encode().is_err());
+    }
+}
+
+fn gone_of(plan: &Plan) -> UnitLimit {
+    match &plan.step {
+        Step::UnitLimit(step) => step.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

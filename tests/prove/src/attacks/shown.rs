@@ -81,10 +81,12 @@ fn record(plan: &Plan) -> Record {
         expires_at: plan.expires_at,
         needed: 1,
         approvals: Vec::new(),
+        could_approve: Vec::new(),
         stage: Stage::Proposed,
         history: Vec::new(),
         link: None,
         rollout: None,
+        follow_up: None,
         reverted_by: None,
         until: None,
     }

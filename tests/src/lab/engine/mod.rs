@@ -9,6 +9,7 @@ mod compile;
 mod maven;
 mod package;
 mod security;
+mod settings;
 mod spec;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 pub use security::{Users, secure};
+pub use settings::Loaded;
 
 use super::command::Output;
 use super::{Host, client, wait};

@@ -41,6 +41,9 @@ pub(crate) fn headline(plan: &Plan) -> String {
             let FirewallAllow { source, port, .. } = &step.made;
             format!("Do not let {source} reach port {port}/tcp on {node} any more, as plan {} did", step.plan)
         }
+        Step::UnitLimit(step) if step.limits.is_empty() => {
+            format!("Take away the limits of {} on {node} that an earlier plan gave it", step.unit)
+        }
         Step::UnitLimit(step) => {
             let limits: Vec<String> =
                 step.limits.iter().map(|(limit, value)| format!("{}={value}", limit.directive())).collect();
@@ -225,12 +228,21 @@ fn is_v4(source: &Network) -> bool {
 }
 
 fn unit_limit(step: &UnitLimit) -> Vec<Line> {
+    let Some(content) = step.content() else {
+        let digest = step.from.as_ref().map(ToString::to_string).unwrap_or_default();
+        return vec![
+            Line::Command(format!("rm {}", step.path())),
+            Line::Remark(format!("only if its SHA-256 is {digest}")),
+            Line::Command("systemctl daemon-reload".to_owned()),
+            Line::Remark(format!("{} keeps the limits it runs with until its next start", step.unit)),
+        ];
+    };
     let mut lines = vec![Line::Command(step.path())];
     lines.push(Line::Remark(match &step.from {
         None => "a new file; nothing is done if there is one".to_owned(),
         Some(digest) => format!("replaces the file whose SHA-256 is {digest}; nothing is done if it is another"),
     }));
-    lines.extend(step.content().lines().map(|line| Line::Added(line.to_owned())));
+    lines.extend(content.lines().map(|line| Line::Added(line.to_owned())));
     lines.push(Line::Command("systemctl daemon-reload".to_owned()));
     lines.extend(step.start.iter().map(|unit| Line::Command(format!("systemctl start {unit}"))));
     lines

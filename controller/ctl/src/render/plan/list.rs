@@ -3,6 +3,7 @@
 use common_plan::{Record, Stage};
 
 use super::{sign, stage};
+use crate::render::persons::Persons;
 use crate::render::time::local;
 use crate::render::{Page, Span, Style};
 use crate::terminal::Terminal;
@@ -23,7 +24,26 @@ pub(crate) fn list(records: &[Record], all: bool, terminal: &Terminal) -> String
     let rows: Vec<[Span; 4]> = records.iter().map(|record| row(&page, record, terminal)).collect();
     let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
     page.table(headings, rows);
+    // From below, so that the lines above keep their places; the first is the headings'.
+    for (line, record) in records.iter().enumerate().rev() {
+        if let Some(words) = waits(record) {
+            let mut below = Page::new(terminal);
+            below.flow(4, &[below.span(&format!("  {words}"), Style::Dim)]);
+            page.insert(line + 2, below);
+        }
+    }
     page.to_text()
+}
+
+/// For whom a plan waits.
+pub(crate) fn waits(record: &Record) -> Option<String> {
+    match (record.stage, &record.rollout) {
+        (Stage::Proposed, Some(rollout)) => {
+            Some(format!("of rollout {rollout}, which is approved as a whole: dialtone approve {rollout}"))
+        }
+        (Stage::Proposed, None) => Some(Persons::told(record).so_far()),
+        _ => None,
+    }
 }
 
 /// One of them: which, how it stands, where, and what it does.

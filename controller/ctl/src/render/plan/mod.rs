@@ -3,13 +3,13 @@
 mod effect;
 mod list;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use common_model::text::printable_line;
 use common_plan::{Action, Carrier, Plan, Record, Stage, Step, Transition};
 
 pub(crate) use effect::headline;
-pub(crate) use list::{list, row};
+pub(crate) use list::{list, row, waits};
 
 use self::effect::{Line, effect};
 use super::time::{ago, local, local_and_ago, span};
@@ -72,11 +72,7 @@ pub(crate) fn outcome(fetched: &Fetched, page: &mut Page, terminal: &Terminal) {
         Stage::Rejected | Stage::Expired => format!("nothing was changed on {}", plan.node),
         Stage::Failed if plan.on_node().is_some() => format!("on {}", plan.node),
         Stage::Failed => headline(plan),
-        Stage::Proposed => match fetched.still_needed() {
-            0 => headline(plan),
-            1 => "one more person has to approve it".to_owned(),
-            needed => format!("{needed} more persons have to approve it"),
-        },
+        Stage::Proposed => fetched.persons().so_far(),
         Stage::Approved | Stage::Dispatched | Stage::Applied => headline(plan),
     };
     let because = record.history.last().and_then(reason);
@@ -274,11 +270,10 @@ impl Sections<'_> {
             self.entry(label, &format!("by {}, {when}{key}{holds}", approved.operator), style);
             label = "";
         }
-        let needed = self.fetched.still_needed();
-        if !self.record().stage.is_final() && needed > 0 {
-            let who = if approvals.is_empty() { "by nobody yet" } else { "not by enough" };
-            let persons = if needed == 1 { "one person has".to_owned() } else { format!("{needed} persons have") };
-            self.entry(label, &format!("{who}; {persons} to"), Style::Plain);
+        let wanted = self.fetched.persons().wanted().filter(|_| self.record().stage == Stage::Proposed);
+        if let Some(wanted) = wanted {
+            let nobody = if approvals.is_empty() { "by nobody yet; " } else { "" };
+            self.entry(label, &format!("{nobody}{wanted}"), Style::Warning);
         }
     }
 
@@ -301,6 +296,9 @@ impl Sections<'_> {
         }
         if let Some(by) = self.record().reverted_by.clone() {
             self.entry("", &format!("  plan {by} takes it back"), Style::Plain);
+        }
+        if let Some(by) = self.record().follow_up.clone() {
+            self.entry("", &format!("  rollout {by} brings it to the nodes: dialtone approve {by}"), Style::Strong);
         }
         self.page.blank();
     }

@@ -2,8 +2,8 @@
 
 use common_model::Network;
 use common_plan::{
-    CarriedOutBy, FirewallAllow, Label, Limit, LimitValue, Opening, Place, RulesFile, Service, Step, Sysctl, SysctlSet,
-    UnitLimit, Verb,
+    CarriedOutBy, Digest, FirewallAllow, Label, Limit, LimitValue, Opening, Place, RulesFile, Service, Step, Sysctl,
+    SysctlSet, UnitLimit, Verb,
 };
 
 use super::*;
@@ -75,10 +75,10 @@ fn a_signature_over_something_else_does_not_count() {
     let key = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse().unwrap();
     let approval = Approval { key, signature: "AAAA".to_owned() };
     forged.record.approvals.push(Approved { operator: "mallory".to_owned(), at: NOW, approval });
-    assert_eq!(forged.still_needed(), 1);
+    assert_eq!(forged.persons().missing(), 1);
     let text = text(&forged, Detail::Usual);
     assert!(text.contains("by mallory, just now — the signature is not one for this plan"), "{text}");
-    assert!(text.contains("not by enough; one person has to"), "{text}");
+    assert!(text.contains("\n           one person has to; nobody who could is known"), "{text}");
 }
 
 #[test]
@@ -176,6 +176,20 @@ fn limits_are_the_lines_of_a_file() {
 }
 
 #[test]
+fn limits_are_taken_away_with_their_file() {
+    let from = Some(Digest::of(b"x"));
+    let unit = "es.service".parse().unwrap();
+    assert_eq!(
+        does(Step::UnitLimit(UnitLimit { unit, limits: [].into(), from, start: None })),
+        format!(
+            "rm /etc/systemd/system/es.service.d/60-dialtone.conf\nonly if its SHA-256 is {}\nsystemctl daemon-reload\n\
+             es.service keeps the limits it runs with until its next start\n",
+            Digest::of(b"x")
+        )
+    );
+}
+
+#[test]
 fn a_unit_is_started_from_the_state_it_was_seen_in() {
     let of = |verb, from: &str, enable| {
         let (unit, from) = ("es.service".parse().unwrap(), from.parse().unwrap());
@@ -198,13 +212,14 @@ fn the_list_says_what_is_missing() {
     assert_eq!(
         list(&[two], false, &terminal(100)),
         "PLAN              STATE               NODE  WHAT\n\
-         09cfd0aaced3d8f6  ? 0 of 2 approvals  es-1  Raise vm.max_map_count to 262144 on es-1\n"
+         09cfd0aaced3d8f6  ? 0 of 2 approvals  es-1  Raise vm.max_map_count to 262144 on es-1\n  nobody has approved it yet; 2 \
+         persons have to; nobody who could is known\n"
     );
     assert!(list(&[], false, &terminal(80)).contains("--all"));
 }
 
 /// Asks for an edit of the yml of es-1.
-fn edit_of_the_yml() -> Plan {
+pub(crate) fn edit_of_the_yml() -> Plan {
     let step = r#"{"action":"config-edit","repository":"es-config","branch":"main","path":"prod/es-1/elasticsearch.yml",
         "from":"FROM","edits":[{"edit":"set","key":"network.host","from":"127.0.0.1","to":["_local_","10.0.0.5"]},
         {"edit":"rename","key":"http.prot","to":"http.port"}],"to":"TO"}"#;

@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use common_plan::Step;
 use common_plan::rollout::{Calls, Moment, Phase, Rollout, RolloutStage, Turn};
+use common_plan::{Record, Step};
 
+use super::persons::Persons;
 use super::plan::does;
 use super::time::{ago, local, local_and_ago};
 use super::{Page, Span, Style};
@@ -14,23 +15,40 @@ use crate::terminal::Terminal;
 
 /// Width of the margin the headings stand in.
 const MARGIN: usize = 11;
+/// What happened last, these many, where only a screen is to be filled.
+const MAX_MOMENTS: usize = 8;
 
-/// One rollout as a page; all of what is signed where `details` is asked for.
-pub(crate) fn page(fetched: &FetchedRollout, terminal: &Terminal, details: bool) -> Page {
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What fits a screen.
+    Screen,
+    /// All that happened.
+    Whole,
+    /// That, and all of what is signed.
+    Signed,
+}
+
+/// One rollout as a page: where it stands, and what it does.
+pub(crate) fn page(fetched: &FetchedRollout, terminal: &Terminal, extent: Extent) -> Page {
     let mut page = Page::new(terminal);
     let FetchedRollout { order, rollout, plans } = fetched;
     head(&mut page, rollout);
+    if rollout.stage != RolloutStage::Proposed {
+        page.flow(2, &[page.span(&format!("  {}", stands(rollout)), Style::Plain)]);
+        held(&mut page, rollout);
+    }
     page.blank();
-    history(&mut page, rollout, terminal);
     // Said once where every node gets the same.
-    let alike = plans.iter().all(|plan| plans.first().is_some_and(|first| first.plan.step == plan.plan.step));
+    let same = plans.iter().all(|plan| plans.first().is_some_and(|first| first.plan.step == plan.plan.step));
     for (n, (turn, plan)) in rollout.turns.iter().zip(plans).enumerate() {
         node(&mut page, n, turn, terminal);
-        if !alike {
+        if !same {
             steps(&mut page, "", &plan.plan.step, 3);
         }
     }
-    if let Some(plan) = plans.first().filter(|_| alike) {
+    history(&mut page, rollout, extent, terminal);
+    if let Some(plan) = plans.first().filter(|_| same) {
         steps(&mut page, "DOES", &plan.plan.step, 0);
     }
     entry(&mut page, "AROUND IT", around(order.calls), Style::Plain);
@@ -50,7 +68,7 @@ pub(crate) fn page(fetched: &FetchedRollout, terminal: &Terminal, details: bool)
         entry(&mut page, "EXPIRES", &local_and_ago(expires_at, terminal), Style::Plain);
     }
     approvals(&mut page, fetched, terminal);
-    if details {
+    if extent == Extent::Signed {
         page.blank();
         for plan in plans {
             page.append(super::plan::page(plan, terminal, super::plan::Detail::Everything), 0, usize::MAX);
@@ -114,11 +132,20 @@ fn head(page: &mut Page, rollout: &Rollout) {
     page.flow(2, &spans);
 }
 
-fn history(page: &mut Page, rollout: &Rollout, terminal: &Terminal) {
+/// How it fared so far; of one that was only proposed the head has said everything.
+fn history(page: &mut Page, rollout: &Rollout, extent: Extent, terminal: &Terminal) {
     if rollout.history.len() < 2 {
         return;
     }
-    for step in &rollout.history {
+    page.blank();
+    let earlier = match extent {
+        Extent::Screen => rollout.history.len().saturating_sub(MAX_MOMENTS),
+        Extent::Whole | Extent::Signed => 0,
+    };
+    if earlier > 0 {
+        page.cut(2, &format!("… {earlier} earlier"), Style::Dim);
+    }
+    for step in rollout.history.iter().skip(earlier) {
         moment(page, 2, step, terminal);
     }
     page.blank();
@@ -151,20 +178,54 @@ fn node(page: &mut Page, n: usize, turn: &Turn, terminal: &Terminal) {
     page.flow(MARGIN + 3, &spans);
 }
 
+/// Said once where it is the same for every node.
 fn approvals(page: &mut Page, fetched: &FetchedRollout, terminal: &Terminal) {
-    let Some(first) = fetched.plans.first() else { return };
-    for approved in &first.record.approvals {
-        let text = format!("by {}, {}", approved.operator, ago(approved.at, terminal.now));
-        entry(page, "APPROVED", &text, Style::Plain);
+    let waits = fetched.rollout.stage == RolloutStage::Proposed;
+    let mut label = "APPROVED";
+    let of_nodes = fetched.plans.iter().map(|plan| (plan.plan.node.as_str(), plan.persons()));
+    let groups = alike(of_nodes.collect());
+    if let ([(_, persons)], Some(first)) = (groups.as_slice(), fetched.plans.first()) {
+        for approved in first.valid_approvals() {
+            let text = format!("by {}, {}", approved.operator, ago(approved.at, terminal.now));
+            entry(page, std::mem::take(&mut label), &text, Style::Plain);
+        }
+        if let Some(wanted) = persons.wanted().filter(|_| waits) {
+            let nobody = if persons.by.is_empty() { "by nobody yet; " } else { "" };
+            entry(page, label, &format!("{nobody}{wanted}. One yes signs for every node"), Style::Warning);
+        }
+        return;
     }
-    if fetched.rollout.stage == RolloutStage::Proposed {
-        let needed = fetched.plans.iter().map(|plan| plan.still_needed()).max().unwrap_or(0);
-        let text = match needed {
-            0 => return,
-            1 => "one person has to; a signature for each node is made with one yes".to_owned(),
-            needed => format!("{needed} persons have to"),
-        };
-        entry(page, "APPROVED", &text, Style::Plain);
+    for (nodes, persons) in groups {
+        let text = format!("{}: {}", nodes.join(", "), persons.so_far());
+        entry(page, std::mem::take(&mut label), &text, if waits { Style::Warning } else { Style::Plain });
+    }
+}
+
+/// Nodes with the same persons together.
+fn alike(of_nodes: Vec<(&str, Persons)>) -> Vec<(Vec<&str>, Persons)> {
+    let mut groups: Vec<(Vec<&str>, Persons)> = Vec::new();
+    for (node, persons) in of_nodes {
+        match groups.iter_mut().find(|(_, known)| *known == persons) {
+            Some((nodes, _)) => nodes.push(node),
+            None => groups.push((vec![node], persons)),
+        }
+    }
+    groups
+}
+
+/// For whom a rollout waits, by the records of its plans.
+pub(crate) fn waits(rollout: &Rollout, plans: &[Record]) -> Option<String> {
+    if rollout.stage != RolloutStage::Proposed {
+        return None;
+    }
+    let groups = alike(plans.iter().map(|record| (record.node.as_str(), Persons::told(record))).collect());
+    match groups.as_slice() {
+        [] => None,
+        [(_, persons)] => Some(persons.so_far()),
+        several => {
+            let each = several.iter().map(|(nodes, persons)| format!("{}: {}", nodes.join(", "), persons.so_far()));
+            Some(each.collect::<Vec<_>>().join("; "))
+        }
     }
 }
 
@@ -178,9 +239,23 @@ fn entry(page: &mut Page, label: &str, text: &str, style: Style) {
 pub(crate) fn outcome(rollout: &Rollout, terminal: &Terminal) -> Page {
     let mut page = Page::new(terminal);
     let (sign, style) = sign(rollout.stage);
+    let spans = [
+        page.span(&format!("{sign} {}", stage(rollout.stage)), style),
+        page.span(&format!(" — {}", stands(rollout)), Style::Plain),
+    ];
+    page.flow(2, &spans);
+    for (n, turn) in rollout.turns.iter().enumerate() {
+        node_short(&mut page, n, turn);
+    }
+    held(&mut page, rollout);
+    page
+}
+
+/// Where it stands, in a sentence.
+fn stands(rollout: &Rollout) -> String {
     let done = rollout.turns.iter().filter(|turn| turn.phase == Phase::Done).count();
     let (cluster, nodes) = (&rollout.cluster, rollout.turns.len());
-    let words = match rollout.stage {
+    match rollout.stage {
         RolloutStage::Done => format!("every node of {cluster} was restarted, and it is no worse than before"),
         RolloutStage::Rejected | RolloutStage::Expired => format!("nothing was done to {cluster}"),
         RolloutStage::Stopped | RolloutStage::Stopping => {
@@ -188,20 +263,18 @@ pub(crate) fn outcome(rollout: &Rollout, terminal: &Terminal) -> Page {
             format!("after {done} of {nodes} nodes of {cluster}: {why}")
         }
         RolloutStage::Proposed => format!("rolling restart of {cluster}"),
-        RolloutStage::Running => format!("{done} of {nodes} nodes of {cluster} are done"),
-    };
-    let spans = [
-        page.span(&format!("{sign} {}", stage(rollout.stage)), style),
-        page.span(&format!(" — {words}"), Style::Plain),
-    ];
-    page.flow(2, &spans);
-    for (n, turn) in rollout.turns.iter().enumerate() {
-        node_short(&mut page, n, turn);
+        RolloutStage::Running => {
+            let stops = rollout.stop.as_ref().map(|why| format!("; it ends with this node: {why}")).unwrap_or_default();
+            format!("{done} of {nodes} nodes of {cluster} are done{stops}")
+        }
     }
-    if rollout.held {
+}
+
+/// While it is under way that is a part of it.
+fn held(page: &mut Page, rollout: &Rollout) {
+    if rollout.held && rollout.stage != RolloutStage::Running {
         page.flow(2, &[page.span("! shard allocation is still held to primaries; it is being put back", Style::Bad)]);
     }
-    page
 }
 
 fn node_short(page: &mut Page, n: usize, turn: &Turn) {
@@ -229,8 +302,8 @@ pub(crate) fn waiting(rollout: &Rollout) -> String {
     }
 }
 
-/// Many, a line each.
-pub(crate) fn list(rollouts: &[Rollout], all: bool, terminal: &Terminal) -> String {
+/// Many, a line each, and for whom they wait, by the records of the plans that wait.
+pub(crate) fn list(rollouts: &[Rollout], plans: &[Record], all: bool, terminal: &Terminal) -> String {
     let mut page = Page::new(terminal);
     if rollouts.is_empty() {
         let none = match all {
@@ -243,10 +316,24 @@ pub(crate) fn list(rollouts: &[Rollout], all: bool, terminal: &Terminal) -> Stri
     let headings = ["ROLLOUT", "STATE", "CLUSTER", "NODES"].map(|heading| page.span(heading, Style::Dim));
     let rows: Vec<[Span; 4]> = rollouts.iter().map(|rollout| row(&page, rollout)).collect();
     page.table(headings, rows);
+    // From below, so that the lines above keep their places; the first is the headings'.
+    for (line, rollout) in rollouts.iter().enumerate().rev() {
+        if let Some(words) = waits(rollout, &of(rollout, plans)) {
+            let mut below = Page::new(terminal);
+            below.flow(4, &[below.span(&format!("  {words}"), Style::Dim)]);
+            page.insert(line + 2, below);
+        }
+    }
     page.to_text()
 }
 
-fn row(page: &Page, rollout: &Rollout) -> [Span; 4] {
+/// The records of a rollout's plans.
+pub(crate) fn of(rollout: &Rollout, plans: &[Record]) -> Vec<Record> {
+    plans.iter().filter(|record| record.rollout.as_ref() == Some(&rollout.id)).cloned().collect()
+}
+
+/// One of them: which, how it stands, where, and how far each node is.
+pub(crate) fn row(page: &Page, rollout: &Rollout) -> [Span; 4] {
     let (sign, style) = sign(rollout.stage);
     let nodes: Vec<String> =
         rollout.turns.iter().map(|turn| format!("{} {}", sign_of(turn.phase).0, turn.node)).collect();

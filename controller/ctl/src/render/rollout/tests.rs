@@ -9,7 +9,7 @@ use crate::terminal::tests::terminal;
 
 #[test]
 fn before_it_is_signed_all_of_it_is_on_one_screen() {
-    let shown = page(&rollout(), &terminal(80), false).to_text();
+    let shown = page(&rollout(), &terminal(80), Extent::Screen).to_text();
     assert_eq!(shown, include_str!("proposed.txt"));
     assert!(shown.lines().count() <= 24);
 }
@@ -17,7 +17,7 @@ fn before_it_is_signed_all_of_it_is_on_one_screen() {
 #[test]
 fn what_is_signed_is_in_the_details() {
     let rollout = rollout();
-    let shown = page(&rollout, &terminal(80), true).to_text();
+    let shown = page(&rollout, &terminal(80), Extent::Signed).to_text();
     for plan in &rollout.plans {
         assert!(shown.contains(plan.bytes.digest().as_str()), "{shown}");
     }
@@ -45,6 +45,6 @@ fn what_is_waited_for_names_the_node_and_how_many_there_are() {
     running.turns[0].phase = Phase::Rejoins;
     running.turns[0].said = Some("the cluster does not have it yet".to_owned());
     assert_eq!(waiting(&running), "es-2 (1 of 2): joins the cluster again — the cluster does not have it yet");
-    assert!(list(&[running], false, &terminal(80)).contains("… es-2  · es-1"));
-    assert!(list(&[], false, &terminal(80)).contains("--all"));
+    assert!(list(&[running], &[], false, &terminal(80)).contains("… es-2  · es-1"));
+    assert!(list(&[], &[], false, &terminal(80)).contains("--all"));
 }
