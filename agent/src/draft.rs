@@ -1,6 +1,6 @@
 //! From what was read to what is queued.
 
-use common_evidence::Collector;
+use common_evidence::{Collector, redact};
 use common_model::envelope::MAX_BODY_BYTES;
 use common_model::{Body, Class, Envelope, Failure, FailureReason, Incarnation, NodeName, Timestamp};
 use proto::v1;
@@ -25,7 +25,8 @@ pub(crate) fn redacted(collector: &Collector, read: Result<Vec<u8>, Failure>) ->
         }),
         Ok(raw) => Body::Raw(raw),
         Err(Failure { reason, message }) => {
-            Body::Failed(Failure { reason, message: message.chars().take(MAX_MESSAGE_CHARS).collect() })
+            let message = redact::text(&message).chars().take(MAX_MESSAGE_CHARS).collect();
+            Body::Failed(Failure { reason, message })
         }
     }
 }

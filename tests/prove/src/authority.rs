@@ -1,6 +1,7 @@
 //! The state of a real controller: made by `dialtone-controller init`, and all that whoever takes it over finds there.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use controller_store::{Batch, SledStore, Store};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::machine::Machine;
 use crate::programs;
 
 /// Where it listens, in the namespace of the thread that starts it.
@@ -41,6 +43,17 @@ impl Authority {
         authority
     }
 
+    /// All that is kept of it, and of who works with it.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Adds to `controller.yaml`.
+    pub(crate) fn configure(&self, more: &str) {
+        let mut config = fs::OpenOptions::new().append(true).open(self.config()).unwrap();
+        config.write_all(more.as_bytes()).unwrap();
+    }
+
     fn config(&self) -> PathBuf {
         self.directory.path().join("controller.yaml")
     }
@@ -57,8 +70,19 @@ impl Authority {
 
     /// Starts the real controller.
     pub(crate) fn run(&self) -> Child {
+        self.start(self.command())
+    }
+
+    /// Starts it on another machine.
+    pub(crate) fn run_on(&self, machine: &Machine) -> Child {
+        let mut command = machine.command(programs::controller());
+        command.arg("--config").arg(self.config());
+        self.start(command)
+    }
+
+    fn start(&self, mut command: Command) -> Child {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
-        self.command().arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
+        command.arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
     /// What the real controller tells the journal.

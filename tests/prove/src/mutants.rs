@@ -10,7 +10,7 @@ use crate::run::Run;
 const CHECKS: [(&str, &str, &str); 14] = [
     ("somebody has signed", "if approvers.is_empty() {", "if false {"),
     ("the signature holds", "approval.holds_for(bytes).then(|| approver.name.clone())", "Some(approver.name.clone())"),
-    ("the key is a trusted one", "find(|approver| approver.key == approval.key)?", "first()?"),
+    ("the key is a trusted one", "find(|approver| approver.key == approval.key)?", "next()?"),
     (
         "a person counts once",
         "approval.holds_for(bytes).then(|| approver.name.clone())",

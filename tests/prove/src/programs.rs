@@ -22,6 +22,16 @@ pub(crate) fn dialtone() -> PathBuf {
     built("dialtone")
 }
 
+/// `prove-double`.
+pub(crate) fn double() -> PathBuf {
+    built("prove-double")
+}
+
+/// `prove`.
+pub(crate) fn prove() -> PathBuf {
+    built("prove")
+}
+
 /// A program of this build, beside the one that runs: a test's own lies one directory deeper.
 fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();

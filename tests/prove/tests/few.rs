@@ -36,4 +36,6 @@ each! {
     a_controller_that_was_taken_over_changes_nothing: "I5";
     what_is_not_confirmed_because_contact_is_lost_is_undone: "I12";
     what_is_not_confirmed_is_undone_whoever_has_died: "I13";
+    no_secret_leaves_the_node: "I19";
+    no_shell_is_executed: "I21";
 }

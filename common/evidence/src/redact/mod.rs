@@ -4,6 +4,7 @@
 //! cannot be understood is not let through.
 
 mod keys;
+mod pieces;
 mod text;
 mod words;
 mod yml;
@@ -17,6 +18,7 @@ use crate::collectors::engines::Engines;
 use crate::collectors::processes::Processes;
 use crate::source::FileRead;
 
+pub(crate) use pieces::{commented, markup, rules};
 pub use text::text;
 pub use words::command;
 pub(crate) use words::setting;
@@ -112,12 +114,39 @@ pub fn sysctl_files_json(raw: Vec<u8>) -> Vec<u8> {
 fn sysctl_line(line: &str) -> String {
     let trimmed = line.trim();
     if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
-        return text(line);
+        return commented(line);
     }
     let name = trimmed.split_once('=').map_or(trimmed, |(name, _)| name).trim();
     let letters = |c: char| c.is_ascii_alphanumeric() || "._-/*".contains(c);
     let is_name = name.contains(['.', '/']) && name.chars().all(letters);
     if is_name && (trimmed.contains('=') || name.starts_with('-')) { text(line) } else { HIDDEN.to_owned() }
+}
+
+/// Removes secrets from the text of each [`FileRead`] of a list.
+pub(crate) fn files_json(raw: &[u8], hide: fn(&str) -> String) -> Vec<u8> {
+    rewrite(raw, |mut files: Vec<FileRead>| {
+        for file in &mut files {
+            file.text = hide(&file.text);
+        }
+        files
+    })
+}
+
+/// Removes secrets from every text in JSON whose form is not ours.
+pub(crate) fn texts_json(raw: &[u8]) -> Vec<u8> {
+    rewrite(raw, |mut value: Value| {
+        hide_texts(&mut value);
+        value
+    })
+}
+
+fn hide_texts(value: &mut Value) {
+    match value {
+        Value::String(said) => *said = text(said),
+        Value::Array(items) => items.iter_mut().for_each(hide_texts),
+        Value::Object(fields) => fields.values_mut().for_each(hide_texts),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Removes secrets from one line of `journalctl -o json`.

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::collectors::{engine_config, engine_log, engines, journal, processes};
+use crate::collectors::{
+    engine_config, engine_log, engines, firewalld, journal, nftables, policy, processes, rules_files, ufw,
+};
 use crate::source::Collector;
 
 fn redacted(collector: &Collector, body: &Value) -> String {
@@ -159,6 +161,18 @@ fn everything(secret: &str) -> Vec<(String, String)> {
         let body = json!({"processes": [{"pid": 1, "command": words}]});
         outputs.push(((*template).to_owned(), redacted(&processes::COLLECTOR, &body)));
     }
+    let in_rules = LOG.iter().filter(|line| !line.contains(":\n"));
+    for template in in_rules.chain(&["-A INPUT -m comment --comment \"password=@\" -j DROP"]) {
+        let text = fill(template);
+        let files = json!([{"path": "/f", "text": text}]);
+        for collector in [&ufw::COLLECTOR, &firewalld::COLLECTOR, &rules_files::COLLECTOR, &policy::COLLECTOR] {
+            outputs.push(((*template).to_owned(), redacted(collector, &files)));
+        }
+        outputs.push((
+            (*template).to_owned(),
+            redacted(&nftables::COLLECTOR, &json!({"nftables": [{"rule": {"comment": text}}]})),
+        ));
+    }
     let argument = json!({"engines": [{"name": "e", "arguments": [format!("s3.client.default.x={secret}")]}]});
     outputs.push(("arguments".to_owned(), redacted(&engines::COLLECTOR, &argument)));
     for template in SUDO {
@@ -204,8 +218,46 @@ fn what_is_public_stays_as_it_was() {
 #[test]
 fn a_hidden_value_leaves_its_key_and_its_line() {
     let text = "a.b: x\nnetwork.host: y\nc:\n  d: |\n    1\n    2\n  e: [f,\n    g]\nhttp.port: 1\n";
-    let hidden = "a.b: [redacted]\nnetwork.host: y\nc:\n  d: |\n    [redacted]\n    [redacted]\n  e: [redacted]\n    [redacted]\nhttp.port: 1\n";
+    let hidden = "a.b: [redacted]\nnetwork.host: y\nc:\n  d: |\n    [redacted]\n    [redacted]\n  e: [redacted]\n    # [redacted]\nhttp.port: 1\n";
     assert_eq!(yml(text), hidden);
+}
+
+#[test]
+fn what_is_hidden_leaves_a_file_that_can_be_edited() {
+    use common_yml::{Edit, Setting, apply};
+
+    let set = Edit::Set {
+        key: "http.port".parse().unwrap(),
+        from: Some(Setting::One("9201".to_owned())),
+        to: Setting::One("9200".to_owned()),
+    };
+    let mut tried = 0;
+    for template in YML {
+        let file = format!("http.port: 9201\n{}", template.replace('@', "hunter2"));
+        if apply(&file, std::slice::from_ref(&set)).is_ok() {
+            let shown = yml(&file);
+            assert!(apply(&shown, std::slice::from_ref(&set)).is_ok(), "{shown}");
+            tried += 1;
+        }
+    }
+    assert!(tried > YML.len() / 2, "{tried}");
+}
+
+#[test]
+fn rules_keep_their_form() {
+    let line = "-A INPUT -s 10.0.0.0/8 -m comment --comment \"ldap password=@ x\" -j DROP";
+    assert_eq!(rules(line), line.replace('@', HIDDEN));
+    assert_eq!(rules("-A INPUT --comment token=@ -j DROP"), "-A INPUT --comment token=[redacted] -j DROP");
+    assert_eq!(
+        rules("define password = \"@ x\"\n#!/usr/sbin/nft -f"),
+        "define password = \"[redacted]\"\n#!/usr/sbin/nft -f"
+    );
+    let tuple = "### tuple ### deny tcp 9200 0.0.0.0/0 any 0.0.0.0/0 in comment=";
+    assert_eq!(rules(&format!("{tuple}{}", hex("secret=@"))), format!("{tuple}{}", hex("secret=[redacted]")));
+    assert_eq!(rules(&format!("{tuple}{}", hex("for kibana"))), format!("{tuple}{}", hex("for kibana")));
+    assert_eq!(rules("# the password is @\n-A x"), "# [redacted]\n-A x");
+    assert_eq!(commented("epoch: 1\n  # the token is @\n# x\n"), "epoch: 1\n# [redacted]\n# x\n");
+    assert_eq!(markup("<a x=\"secret=@\">password: @</a>"), "<a x=\"secret=[redacted]\">password: [redacted]</a>");
 }
 
 #[test]

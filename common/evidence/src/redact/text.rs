@@ -7,6 +7,9 @@ use regex::{Captures, Regex};
 
 use super::HIDDEN;
 
+/// A key or certificate in PEM, whole, cut off, or on one line with escaped breaks.
+const PEM: &str = r"(?s)(-----BEGIN [A-Z0-9 ]+-----).*?(?:-----END [A-Z0-9 ]+-----|\z)";
+
 /// The patterns, in the order in which they are applied. What the groups hold stays.
 static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     const SECRET: &str =
@@ -14,8 +17,7 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     // Text up to the end of a line or of the JSON string it stands in.
     const REST: &str = r#"(?:[^"\\\n]|\\[^"\n])*"#;
     let patterns = [
-        // A key or certificate in PEM, whole, cut off, or on one line with escaped breaks.
-        r"(?s)(-----BEGIN [A-Z0-9 ]+-----).*?(?:-----END [A-Z0-9 ]+-----|\z)".to_owned(),
+        PEM.to_owned(),
         r#"(://)[^\s"'<>]*(@)"#.to_owned(),
         format!(r#"((?i-u:authorization|x-api-key|cookie)[\]"'\\]*\s*[:=]\s*[\\"'\[]*){REST}"#),
         // OpenSearch logs the bytes of a plain request that came to a TLS port, its headers included.
@@ -41,6 +43,15 @@ static SCHEME: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant pattern, which every test of this module builds")]
     Regex::new(r#"(\b(?i-u:basic|bearer|apikey|negotiate)\s+)([^\s"'\\,\]}]{6,})"#).expect("a valid pattern")
 });
+
+/// Removes what is PEM from text, however many lines it takes.
+pub(super) fn pem(input: &str) -> Cow<'_, str> {
+    static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
+        #[expect(clippy::expect_used, reason = "a constant pattern, which every test of this module builds")]
+        Regex::new(PEM).expect("a valid pattern")
+    });
+    PATTERN.replace_all(input, "${1}[redacted]")
+}
 
 /// Removes credentials from text: PEM, authorization headers, raw request bytes, user information of URLs, and the values
 /// of everything that is called a password, secret, token or key.

@@ -18,6 +18,11 @@ pub fn yml(input: &str) -> String {
     out
 }
 
+/// [`HIDDEN`], as a value of its own in any place.
+const QUOTED: &str = "\"[redacted]\"";
+/// In place of a line that goes on a value whose first line was hidden whole.
+const HIDDEN_LINE: &str = "# [redacted]";
+
 /// An open bracket or quote is looked for this many lines; longer ones are hidden to the end.
 const MAX_OPEN_LINES: usize = 200;
 
@@ -64,7 +69,9 @@ impl Redactor {
             let owner = self.keys.last().map(|above| above.name.clone()).unwrap_or_default();
             // A map in a list is no setting: nothing is known of its keys.
             let public = keys::is_public(&owner) && split_key(after.trim_start()).is_none();
-            return format!("{space}-{}", self.value(after, &owner, public, indent).0);
+            let shown = self.value(after, &owner, public, indent).0;
+            // Bare it would be a list in a list, which no setting can be.
+            return format!("{space}-{}", if shown.trim() == HIDDEN { shown.replace(HIDDEN, QUOTED) } else { shown });
         }
         self.setting(space, body, indent)
     }
@@ -76,7 +83,7 @@ impl Redactor {
         let above = self.keys.last().filter(|above| above.indent < indent);
         // Below a value there are no settings: this goes on the value, or is out of place.
         if above.is_some_and(|above| above.value == Some(false)) {
-            return format!("{space}{HIDDEN}");
+            return format!("{space}{HIDDEN_LINE}");
         }
         let Some((key, after)) = key else {
             return format!("{space}{}", stray(body));
@@ -88,7 +95,9 @@ impl Redactor {
         let shown_key = body.get(..body.len() - after.len()).unwrap_or_default();
         let (shown, value) = self.value(after, &name, keys::is_public(&name), indent);
         self.keys.push(Above { indent, name, value });
-        format!("{space}{}{shown}", text(shown_key))
+        // The colon apart: to `text` it would announce the value of a key that is called a password.
+        let (name, colon) = shown_key.split_at(shown_key.rfind(':').unwrap_or(shown_key.len()));
+        format!("{space}{}{colon}{shown}", text(name))
     }
 
     /// The value behind a key or dash, with its leading white space, and whether it was let through.
@@ -136,7 +145,8 @@ impl Redactor {
                     return None;
                 }
                 // Only lists are public over several lines.
-                let public = inside.public && open.starts_with('[') && is_plain_list(body);
+                let inside_public = inside.public;
+                let public = inside_public && open.starts_with('[') && is_plain_list(body);
                 if *lines <= MAX_OPEN_LINES {
                     open.push('\n');
                     open.push_str(body);
@@ -145,7 +155,8 @@ impl Redactor {
                         self.inside = None;
                     }
                 }
-                return Some(format!("{space}{}", if public { public_text(body) } else { HIDDEN.to_owned() }));
+                let hidden = if inside_public { HIDDEN } else { HIDDEN_LINE };
+                return Some(format!("{space}{}", if public { public_text(body) } else { hidden.to_owned() }));
             }
         }
         Some(format!("{space}{HIDDEN}"))

@@ -34,6 +34,8 @@ registry! {
     i5_taken_over,
     i12_contact,
     i13_undone,
+    i19_secrets,
+    i21_programs,
 }
 
 /// Trials for a release.

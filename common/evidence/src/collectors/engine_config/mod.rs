@@ -33,8 +33,10 @@ fn redact(raw: Vec<u8>) -> Vec<u8> {
         let fault =
             if invalid { Some(not_utf8(&file.text)) } else { yml::check(&file.text).fault.map(SyntaxProblem::from) };
         let judged = !file.cut && file.error.is_none();
-        let digest = (judged && !invalid).then(|| Digest::of(file.text.as_bytes()));
-        file.text = redact::yml(&file.text);
+        let shown = redact::yml(&file.text);
+        // With something hidden it would let what is hidden be guessed, as often as somebody likes.
+        let digest = (judged && !invalid && shown == file.text).then(|| Digest::of(file.text.as_bytes()));
+        file.text = shown;
         Body { file, checked: judged.then_some(Check { fault }), digest }
     })
 }
@@ -65,7 +67,7 @@ pub struct EngineConfig {
     pub cut: bool,
     /// Why the agent could not read it.
     pub unreadable: Option<String>,
-    /// SHA-256 of the file as it is on the node; it is that of `text` only where nothing had to be removed.
+    /// SHA-256 of the file as it is on the node; none where something had to be removed.
     pub digest: Option<Digest>,
 }
 

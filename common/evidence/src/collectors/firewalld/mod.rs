@@ -32,7 +32,7 @@ pub static COLLECTOR: Collector = Collector {
             Trigger::Nftables,
         ]
     },
-    redact: |raw| raw,
+    redact: |raw| crate::redact::files_json(&raw, crate::redact::markup),
 };
 
 /// firewalld: its default zone, and its zones with what they allow.

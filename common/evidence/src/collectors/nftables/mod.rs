@@ -28,7 +28,7 @@ pub static COLLECTOR: Collector = Collector {
         )]
     },
     triggers: |_| vec![Trigger::Nftables],
-    redact: without_countdowns,
+    redact: |raw| crate::redact::texts_json(&without_countdowns(raw)),
 };
 
 /// Blanks what is left of each set element's time, which `-s` does not.

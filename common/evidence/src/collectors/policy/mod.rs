@@ -10,7 +10,7 @@ use crate::{Evidence, Parsed, parse_optional_file};
 /// The file.
 pub const PATH: &str = "/etc/dialtone/policy.yaml";
 
-/// What an agent reads and sends. The file holds public keys and limits, nothing secret; a node may do without it.
+/// What an agent reads and sends. The file holds public keys and limits; a node may do without it.
 pub static COLLECTOR: Collector = Collector {
     kind: NodePolicy::KIND,
     schema: 1,
@@ -20,7 +20,7 @@ pub static COLLECTOR: Collector = Collector {
         vec![(String::new(), Source::Files { places, suffix: "", cap: 256 * 1024 })]
     },
     triggers: |_| vec![Trigger::Directory("/etc/dialtone".to_owned())],
-    redact: |raw| raw,
+    redact: |raw| crate::redact::files_json(&raw, crate::redact::commented),
 };
 
 /// The node's policy.

@@ -37,7 +37,7 @@ const FILES: [(RulesFile, [&str; 2]); 6] = [
     ),
 ];
 
-/// What an agent reads and sends. Nothing secret: the rules themselves are sent, too.
+/// What an agent reads and sends.
 pub static COLLECTOR: Collector = Collector {
     kind: RulesFiles::KIND,
     schema: 1,
@@ -50,7 +50,7 @@ pub static COLLECTOR: Collector = Collector {
         vec![(String::new(), Source::Files { places, suffix: "", cap: 256 * 1024 })]
     },
     triggers: |_| ["/etc/iptables", WANTS].map(|place| Trigger::Directory(place.to_owned())).to_vec(),
-    redact: |raw| raw,
+    redact: |raw| crate::redact::files_json(&raw, crate::redact::rules),
 };
 
 /// The files whose service is enabled, and what is in them.

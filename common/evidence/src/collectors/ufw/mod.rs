@@ -25,7 +25,7 @@ pub static COLLECTOR: Collector = Collector {
         vec![(String::new(), Source::Files { places, suffix: "", cap: 256 * 1024 })]
     },
     triggers: |_| vec![Trigger::Directory("/etc/ufw".to_owned()), Trigger::Nftables],
-    redact: |raw| raw,
+    redact: |raw| crate::redact::files_json(&raw, crate::redact::rules),
 };
 
 /// ufw: whether it is enabled, its default policy, and its rules as it keeps them.
