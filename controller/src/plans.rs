@@ -35,7 +35,7 @@ pub(crate) struct Kept {
     pub(crate) bytes: PlanBytes,
     /// How it stands.
     pub(crate) life: Life,
-    /// systemd's id of the unit's run right before it was handed over, where it restarts one: another one shows that it did.
+    /// systemd's id of the unit's run right before it was handed over, where it starts one: another one shows that it did.
     #[serde(default)]
     pub(crate) run_before: Option<String>,
 }
@@ -285,8 +285,8 @@ impl Plans {
         Ok(self.store.commit(PARTITION, &batch)?)
     }
 
-    /// Notes which run of a unit a plan is about to end.
-    pub(crate) fn about_to_restart(&self, id: &PlanId, run: Option<String>) -> Result<(), PlanError> {
+    /// Notes which run of a unit was the last before a plan starts another.
+    pub(crate) fn about_to_start(&self, id: &PlanId, run: Option<String>) -> Result<(), PlanError> {
         let _writing = self.lock();
         let (mut kept, version) = self.versioned(id)?;
         kept.run_before = run;

@@ -79,6 +79,11 @@ impl Fleet {
     }
 }
 
+/// Text as it was before it was broken into lines.
+pub(crate) fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A node with an engine that answers and an agent that has joined; nobody else's until this is dropped.
 pub(crate) struct Node {
     slot: MutexGuard<'static, Option<Host>>,

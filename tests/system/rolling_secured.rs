@@ -7,7 +7,7 @@ use system_tests::lab::engine::{Scheme, Users, secure};
 use system_tests::lab::tls::{Authority, Leaf};
 use system_tests::lab::{Engine, Host, Output, client, until};
 
-use crate::fleet::{ENGINE_API, fleet};
+use crate::fleet::{ENGINE_API, fleet, unwrapped};
 use crate::rolling_restart::{LIMIT, POLICY, dialtone, has_ended, json, phases, propose_in, wait};
 
 const CLUSTER: &str = "secured";
@@ -58,7 +58,7 @@ fn refused(because: &str) -> Output {
     let said = until(because, LIMIT, || {
         let said = dialtone(&["rollout", "propose", CLUSTER, "--because", "a test"]);
         assert_ne!(said.code, Some(0), "{said:?}");
-        Ok(said.stderr.split_whitespace().collect::<Vec<_>>().join(" ").contains(because).then_some(said))
+        Ok(unwrapped(&said.stderr).contains(because).then_some(said))
     });
     said.unwrap_or_else(|error| panic!("{error}: {:?}", dialtone(&["rollout", "propose", CLUSTER])))
 }

@@ -7,9 +7,8 @@ use system_tests::lab::{self, Engine, Host};
 use super::console::last_incident_of;
 use super::deaths::{ACTUATOR, AGENT, CONTROLLER, Mortal, kill, mortal};
 use super::trial::{ALLOW, LIMIT, drops, on_node, openings, wait_on_node};
-use super::unhappy::unwrapped;
 use super::{Trusting, json, proposed, record};
-use crate::fleet::{Fleet, fleet};
+use crate::fleet::{Fleet, fleet, unwrapped};
 
 /// Long enough to be proven, and for a look at it, on a busy machine: a plan may say ten seconds to thirty days.
 const SHORT: &str = "25s";
