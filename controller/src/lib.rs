@@ -5,6 +5,7 @@ mod audit;
 pub mod authority;
 pub mod config;
 pub mod evidence_log;
+pub mod faults;
 pub mod init;
 pub mod registry;
 

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::audit::{Audit, AuditError, Note};
 use crate::evidence_log::EvidenceLogError;
+use crate::faults;
 
 const PARTITION: &str = "plans";
 /// Plans shown, the newest first.
@@ -264,6 +265,9 @@ impl Plans {
             }
         };
         self.audit.append(&of_step(&life.record, event), now)?;
+        if life.record.action.carrier() == Carrier::Controller {
+            faults::point("audited");
+        }
         kept.life = life;
         self.store.commit(PARTITION, &put(&kept, Some(version))?)?;
         self.tell();

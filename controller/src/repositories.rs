@@ -8,6 +8,7 @@ use controller_forge::{File, GitError, Mirror, RepositoryConfig};
 use controller_remedy::plan::{RepositoryFile, WantedFile};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
+use tracing::{info, warn};
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::core::chain;
@@ -34,6 +35,20 @@ impl Repositories {
             mirror: Mutex::default(),
         };
         Self(config.repositories.iter().map(repository).collect())
+    }
+
+    /// Says in the log of each whether it can be read, so that who sets one up learns it then and not in an incident.
+    pub(crate) async fn try_out(&self) {
+        for repository in &self.0 {
+            let RepositoryConfig { name, branch, .. } = &repository.config;
+            match repository.refresh().await {
+                Ok(()) => info!(repository = %name, %branch, "the repository can be read"),
+                Err(error) => {
+                    let reason = chain(&error);
+                    warn!(repository = %name, %branch, %reason, "no edit can be proposed in this repository");
+                }
+            }
+        }
     }
 
     /// The one of this name.
@@ -88,6 +103,10 @@ impl Repository {
             Ok(Err(error)) => Err(format!("repository {name}: {}", chain(&error))),
             Err(_) => Err(format!("repository {name} does not answer")),
         }
+    }
+
+    async fn refresh(&self) -> Result<(), GitError> {
+        self.mirror().await?.refresh().await
     }
 
     /// Its copy.

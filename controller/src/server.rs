@@ -147,6 +147,10 @@ impl Controller {
         tasks.spawn(rollouts::keep(Arc::clone(&core)));
         tasks.spawn(watch::keep(Arc::clone(&core)));
         tasks.spawn(carry::keep(Arc::clone(&core)));
+        tasks.spawn({
+            let core = Arc::clone(&core);
+            async move { core.stopping.run_until_cancelled(core.repositories.try_out()).await.unwrap_or_default() }
+        });
         info!(%local_addr, "listening");
         Ok(Self { core, store, local_addr, tasks })
     }

@@ -22,7 +22,15 @@ impl Fleet {
     /// # Errors
     /// When any step fails, with what it said.
     pub fn set_up(host: &str) -> Result<Self> {
-        let controller = Host::boot(host)?;
+        Self::set_up_with(host, &[])
+    }
+
+    /// The same on a host that has these Debian packages, too: see [`Host::boot_with`].
+    ///
+    /// # Errors
+    /// As [`Fleet::set_up`].
+    pub fn set_up_with(host: &str, packages: &[&str]) -> Result<Self> {
+        let controller = Host::boot_with(host, packages)?;
         for package in ["dialtone-controller", "dialtone"] {
             controller.install_deb(&packages::deb(package)?)?;
         }

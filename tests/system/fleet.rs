@@ -39,7 +39,12 @@ impl Fleet {
     /// A fleet whose controller waits long for its agents: what an answer rests on is tested, not how fast a busy machine gives
     /// it. Of plans, one time is made as short as tests need it.
     pub(crate) fn set_up(controller: &str, term: &str, seconds: u32) -> Result<Self> {
-        let fleet = installed::Fleet::set_up(controller)?;
+        Self::set_up_with(controller, (term, seconds), &[])
+    }
+
+    /// The same with these Debian packages on the controller's host.
+    pub(crate) fn set_up_with(controller: &str, (term, seconds): (&str, u32), packages: &[&str]) -> Result<Self> {
+        let fleet = installed::Fleet::set_up_with(controller, packages)?;
         let settings = format!(
             "s/^refresh_ms: .*/refresh_ms: 10000/; s/^  {term}: .*/  {term}: {seconds}/; \
              s|^  credentials: null|  credentials: {ENGINE_API}|"

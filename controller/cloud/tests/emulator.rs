@@ -1,45 +1,36 @@
 //! Against moto, a real server of the EC2 API, which `tests/prepare` installs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::{IpAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::sync::{OnceLock, mpsc};
 
 use common_evidence::Evidence;
 use common_evidence::cloud::{AwsNetwork, Block, Fate, Flow};
 use controller_cloud::{Aws, AwsConfig, CloudError, Opening};
+use tests_remote::{Instance, Moto, value};
 
-const MOTO: &str = "moto-5.2.5";
 const ADDRESS: &str = "10.0.0.5";
 
 /// One emulator for all tests; each has a VPC of its own.
-fn emulator() -> SocketAddr {
-    static EMULATOR: OnceLock<SocketAddr> = OnceLock::new();
-    *EMULATOR.get_or_init(|| {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+fn emulator() -> &'static Moto {
+    static EMULATOR: OnceLock<Moto> = OnceLock::new();
+    EMULATOR.get_or_init(|| {
         // It dies with the thread that started it: one that lasts as long as the tests.
-        std::thread::spawn(move || start(address).wait());
-        let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "the emulator does not come up");
-            std::thread::yield_now();
-        }
-        address
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            tell.send(Moto::start()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+        told.recv().unwrap()
     })
 }
 
-fn start(address: SocketAddr) -> Child {
-    let cache = std::env::var_os("DIALTONE_LAB_CACHE").map_or_else(|| "/var/cache/dialtone-lab".into(), PathBuf::from);
-    let python = cache.join(MOTO).join("bin/python");
-    assert!(python.exists(), "there is no {}: run tests/prepare", python.display());
-    let mut moto = Command::new("setpriv");
-    moto.args(["--pdeathsig", "KILL", "--"]).arg(python);
-    moto.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &address.port().to_string()]);
-    moto.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+fn call(action: &str, parameters: &[(&str, &str)]) -> String {
+    emulator().call(action, parameters)
 }
 
 struct Account {
@@ -54,27 +45,14 @@ struct Account {
 impl Account {
     /// An instance at [`ADDRESS`] in a group that lets nothing in.
     fn new() -> Self {
-        let emulator = emulator();
-        let vpc = value(&call("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]), "vpcId");
-        let subnet = value(&call("CreateSubnet", &[("VpcId", &vpc), ("CidrBlock", "10.0.0.0/24")]), "subnetId");
-        let group = [("VpcId", vpc.as_str()), ("GroupName", "search"), ("GroupDescription", "engines")];
-        let group = value(&call("CreateSecurityGroup", &group), "groupId");
-        let instance = [
-            ("ImageId", "ami-03cf127a"),
-            ("MinCount", "1"),
-            ("MaxCount", "1"),
-            ("SubnetId", subnet.as_str()),
-            ("SecurityGroupId.1", &group),
-            ("PrivateIpAddress", ADDRESS),
-        ];
-        call("RunInstances", &instance);
+        let Instance { vpc, subnet, group, .. } = emulator().instance(ADDRESS);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("credentials");
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
         file.write_all(b"[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = secret\n").unwrap();
         let config = AwsConfig {
             region: "eu-central-1".parse().unwrap(),
-            endpoint: Some(format!("http://{emulator}")),
+            endpoint: Some(emulator().endpoint()),
             credentials_file: Some(path),
             profile: None,
             vpc: Some(vpc.clone()),
@@ -109,31 +87,6 @@ impl Account {
 
 fn address() -> IpAddr {
     ADDRESS.parse().unwrap()
-}
-
-/// A call as somebody else would make it; the emulator takes any signature that names a region and a service.
-fn call(action: &str, parameters: &[(&str, &str)]) -> String {
-    let fixed = [("Action", action), ("Version", "2016-11-15")];
-    let pairs = fixed.iter().chain(parameters).map(|(name, value)| format!("{name}={}", value.replace('/', "%2F")));
-    let body = pairs.collect::<Vec<_>>().join("&");
-    let credential =
-        "AWS4-HMAC-SHA256 Credential=OTHER/20260101/eu-central-1/ec2/aws4_request, SignedHeaders=host, Signature=0";
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: ec2.eu-central-1.amazonaws.com\r\nAuthorization: {credential}\r\nConnection: close\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let mut stream = TcpStream::connect(emulator()).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains(&format!("<{action}Response")), "{action}: {answer}");
-    answer
-}
-
-fn value(xml: &str, name: &str) -> String {
-    let rest = xml.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name}: {xml}")).1;
-    rest.split('<').next().unwrap().to_owned()
 }
 
 #[tokio::test]

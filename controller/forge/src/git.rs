@@ -86,10 +86,14 @@ impl Mirror {
         &self.config
     }
 
+    /// Brings the copy to the head of the branch as it is there now.
+    pub async fn refresh(&self) -> Result<(), GitError> {
+        self.fetch(self.config.branch.as_str(), BASE).await
+    }
+
     /// Reads a file from the head of the branch as it is there now.
     pub async fn read(&self, path: &RepoPath) -> Result<File, GitError> {
-        let branch = self.config.branch.as_str();
-        self.fetch(branch, BASE).await?;
+        self.refresh().await?;
         self.read_at(BASE, path).await
     }
 

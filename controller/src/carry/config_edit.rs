@@ -15,6 +15,7 @@ use controller_remedy::lifecycle::{Carried, CarriedTo};
 use super::{Outcome, Work};
 use crate::clock::now;
 use crate::core::{Core, chain};
+use crate::faults;
 use crate::repositories::Repository;
 
 /// How many looks a plan outlives that somebody has said no to, or whose merge git does not show: what was closed by a slip is opened
@@ -90,7 +91,9 @@ async fn ask(repository: &Repository, work: &Work, step: &ConfigEdit) -> Result<
         return Ok(Outcome::is(CarriedTo::Applied, is_pushed(&branch, step)));
     };
     let (title, body) = (title(&work.plan, step), body(&work.id, &work.plan, step, &work.approved_by));
-    Ok(is_asked(&forge.open(&Ask { branch: &branch, title: &title, body: &body }).await?))
+    let request = forge.open(&Ask { branch: &branch, title: &title, body: &body }).await?;
+    faults::point("opened");
+    Ok(is_asked(&request))
 }
 
 /// The branch, unless there is one; how it ended where there will be none.
@@ -124,7 +127,9 @@ async fn push(repository: &Repository, work: &Work, step: &ConfigEdit) -> Result
         Err(error) => return refused(format!("{path} in {repository}: {error}")),
     };
     let message = commit_message(&work.id, &work.plan, step, &work.approved_by);
+    faults::point("pushing");
     mirror.push(&work.id, (path, &file), &text, &message, work.plan.made_at).await?;
+    faults::point("pushed");
     Ok(None)
 }
 

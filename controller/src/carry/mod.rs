@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::now;
 use crate::core::{Core, blocking};
+use crate::faults;
 use crate::plans::{Kept, shown};
 use crate::rollouts;
 
@@ -195,7 +196,11 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
     let plan = kept.bytes.decode().map_err(|error| Status::internal(error.to_string()))?;
     let stage = match kept.life.record.stage {
         // Audited and durable before anything is done.
-        Stage::Approved => happened(core, &id, Event::Dispatched).await?,
+        Stage::Approved => {
+            let stage = happened(core, &id, Event::Dispatched).await?;
+            faults::point("begun");
+            stage
+        }
         stage => stage,
     };
     let record = &kept.life.record;
@@ -222,13 +227,16 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
     };
     match outcome {
         Outcome::Is(carried) => {
-            let carried = Carried { because: shown(&carried.because), ..carried };
-            info!(plan = %work.id, to = ?carried.to, because = %carried.because, "carried on");
             let is_merged = carried.to == CarriedTo::Verified && matches!(work.plan.step, Step::ConfigEdit(_));
+            let because = match is_merged {
+                true => format!("{}; {}", carried.because, rolled_out(core, &work).await),
+                false => carried.because,
+            };
+            let carried = Carried { because: shown(&because), ..carried };
+            info!(plan = %work.id, to = ?carried.to, because = %carried.because, "carried on");
+            faults::point("told");
             happened(core, &work.id, Event::Carried(carried)).await?;
-            if is_merged && let Err(status) = rollouts::propose_merged(core, &work.plan.node).await {
-                warn!(plan = %work.id, reason = status.message(), "no rollout is proposed of what was merged");
-            }
+            faults::point("recorded");
             Ok(Duration::ZERO)
         }
         Outcome::Waits(because, again) => {
@@ -248,6 +256,18 @@ async fn carried_on(core: &Arc<Core>, kept: Kept) -> Result<Duration, Status> {
             let failing_ms = work.has_said_ms(&carried.because, now());
             happened(core, &work.id, Event::Carried(carried)).await?;
             Ok(again.unwrap_or_else(|| until_again(failing_ms)))
+        }
+    }
+}
+
+/// Proposes the rollout of what was merged, before the plan ends: whoever is killed in between does it again. In words, what there
+/// is to do next.
+async fn rolled_out(core: &Arc<Core>, work: &Work) -> String {
+    let node = &work.plan.node;
+    match rollouts::propose_merged(core, work.id.clone(), node.clone()).await {
+        Ok(kept) => format!("to have it rolled out: dialtone approve {}", kept.rollout.id),
+        Err(status) => {
+            format!("no rollout is proposed: {}. Later: dialtone rollout propose {node}", status.message())
         }
     }
 }

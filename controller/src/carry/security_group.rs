@@ -17,6 +17,7 @@ use super::{Outcome, Work};
 use crate::clock::now;
 use crate::core::{Core, blocking};
 use crate::dispatch::look;
+use crate::faults;
 
 /// A call that was cut off may still arrive for as long.
 const IN_FLIGHT_MS: i64 = 20_000;
@@ -117,8 +118,11 @@ async fn make(core: &Arc<Core>, work: &Work, step: &SecurityGroupAllow, aws: &Aw
     if let Err(status) = acting.await {
         return Ok(Outcome::failing(status.message()));
     }
+    faults::point("acting");
     let opening = Opening { group: group.clone(), source: *source, port: *port, note: note.clone() };
-    match aws.allow(&opening).await {
+    let allowed = aws.allow(&opening).await;
+    faults::point("called");
+    match allowed {
         Ok(()) => match own(&aws.rules(group).await?, step, &note) {
             Some(rule) => Ok(made(rule)),
             // It takes a moment until a rule shows.
@@ -206,6 +210,7 @@ async fn take_back(core: &Arc<Core>, work: &Work, step: &SecurityGroupAllow, aws
         if let Err(status) = acting.await {
             return Ok(Outcome::failing(status.message()));
         }
+        faults::point("acting");
     }
     Ok(match revoked(step, &note, aws).await? {
         Revoked::Gone(rule) => Outcome::is(CarriedTo::Verified, format!("{rule} is revoked")),
@@ -232,6 +237,7 @@ enum Revoked {
 async fn revoked(step: &SecurityGroupAllow, note: &str, aws: &Aws) -> Result<Revoked, CloudError> {
     let Some(rule) = own(&aws.rules(&step.group).await?, step, note).cloned() else { return Ok(Revoked::WasNotThere) };
     aws.revoke(&step.group, &rule.id).await?;
+    faults::point("revoked");
     let remains = own(&aws.rules(&step.group).await?, step, note).is_some();
     Ok(if remains { Revoked::Remains } else { Revoked::Gone(rule.id.as_str().to_owned()) })
 }

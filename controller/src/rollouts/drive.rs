@@ -8,15 +8,15 @@ use common_model::NodeName;
 use common_model::preflight::Answer;
 use common_model::text::printable_line;
 use common_plan::rollout::{Calls, Health, Turn};
-use common_plan::{PlanId, Stage};
+use common_plan::{PlanId, Record, Stage, Step};
 use controller_diagnose::preflight;
 use controller_remedy::lifecycle::{Event, word};
-use controller_remedy::rollout::{Outcome, Todo, todo};
+use controller_remedy::rollout::{Outcome, Todo, edited, todo};
 use futures::future::join_all;
 use tonic::Status;
 use tracing::{error, info};
 
-use super::cluster::{self, Found};
+use super::cluster::{self, Cluster, Found};
 use super::store::{KeptRollout, RolloutError};
 use crate::clock::now;
 use crate::core::{Core, blocking, chain};
@@ -143,10 +143,10 @@ fn called(result: Result<(), ApiError>, done: &str) -> Outcome {
 
 /// What is known of the cluster's nodes, and its API; the node of this turn is asked last.
 async fn ask(core: &Arc<Core>, kept: &KeptRollout, turn: Option<Turn>) -> Result<(Vec<Found>, EngineApi), Status> {
-    let (core, cluster) = (Arc::clone(core), kept.rollout.cluster.clone());
+    let (core, rollout) = (Arc::clone(core), kept.rollout.clone());
     blocking(move || {
-        let found = cluster::members(&core, &cluster)?;
-        let api = cluster::api(&core, &cluster, &found, turn.as_ref().map(|turn| &turn.node));
+        let found = Cluster::of(&core, &rollout)?.members(&core)?;
+        let api = cluster::api(&core, &rollout.cluster, &found, turn.as_ref().map(|turn| &turn.node));
         Ok::<_, Status>((found, api))
     })
     .await
@@ -188,7 +188,15 @@ async fn check(core: &Arc<Core>, kept: &KeptRollout, turn: Turn) -> Result<Outco
     let Some(own) = found.iter().find(|found| found.node.name == turn.node) else {
         return Ok(Outcome::Wrong(format!("{} has no engine of this cluster any more", turn.node)));
     };
-    let judged = preflight(&own.node, &own.engine, None, now());
+    let edits = blocking({
+        let (core, plan) = (Arc::clone(core), turn.plan.clone());
+        move || core.plans.get(&plan)?.bytes.decode().map_err(crate::plans::PlanError::from)
+    });
+    let edits = match edits.await?.step {
+        Step::ConfigInstall(install) => install.edits,
+        _ => Vec::new(),
+    };
+    let judged = preflight(&own.node, &edited(&own.engine, &edits), None, now());
     if judged.starts == Answer::No {
         return Ok(Outcome::Wrong(judged.sentence));
     }
@@ -254,13 +262,13 @@ fn restart(core: &Core, turn: &Turn) -> Result<Outcome, Status> {
         }
         Stage::Applied => Outcome::NotYet("restarted; it is not up yet".to_owned()),
         Stage::Verified => Outcome::Done("restarted, and it answers".to_owned()),
-        stage @ (Stage::Proposed
-        | Stage::Rejected
-        | Stage::Refused
-        | Stage::Expired
-        | Stage::RolledBack
-        | Stage::Ended
-        | Stage::Failed) => {
+        Stage::RolledBack => Outcome::Wrong(format!(
+            "the node has undone its plan {}: {}",
+            record.id,
+            printable_line(&not_proven(record).unwrap_or(because))
+        )),
+        stage
+        @ (Stage::Proposed | Stage::Rejected | Stage::Refused | Stage::Expired | Stage::Ended | Stage::Failed) => {
             let because = printable_line(&because);
             Outcome::Wrong(format!(
                 "its plan {} is {}{}{because}",
@@ -270,6 +278,12 @@ fn restart(core: &Core, turn: &Turn) -> Result<Outcome, Status> {
             ))
         }
     })
+}
+
+/// What the controller saw that was not what the plan promised; the node that undoes it only knows that it was not told to keep it.
+fn not_proven(record: &Record) -> Option<String> {
+    let mut looks = record.history.iter().rev().filter(|step| step.stage == Stage::Applied && step.who == "controller");
+    looks.next()?.because.clone()
 }
 
 /// Whether the cluster has the node again, in a run of its own.

@@ -30,15 +30,16 @@ impl Standing {
     }
 }
 
-/// The newest edit merged for one of these nodes, provided the repository still has the file as it was approved: what was changed
-/// again since is not brought to any node. Else what could not be looked at.
+/// The newest edit merged for one of these nodes, `just` included, which is about to be told so; provided the repository still has
+/// the file as it was approved: what was changed again since is not brought to any node. Else what could not be looked at.
 pub(super) async fn standing(
     core: &Arc<Core>,
     nodes: Vec<NodeName>,
+    just: Option<PlanId>,
 ) -> Result<(Option<Standing>, Vec<String>), Status> {
     let candidates = blocking({
         let core = Arc::clone(core);
-        move || merged_for(&core, &nodes)
+        move || merged_for(&core, &nodes, just.as_ref())
     })
     .await?;
     let mut remarks = Vec::new();
@@ -58,10 +59,15 @@ pub(super) async fn standing(
 }
 
 /// The edits merged for these nodes, the newest first.
-fn merged_for(core: &Core, nodes: &[NodeName]) -> Result<Vec<(PlanId, Plan, ConfigEdit)>, Status> {
+fn merged_for(
+    core: &Core,
+    nodes: &[NodeName],
+    just: Option<&PlanId>,
+) -> Result<Vec<(PlanId, Plan, ConfigEdit)>, Status> {
     let is_merged = |kept: &Kept| {
         let record = &kept.life.record;
-        record.action == Action::ConfigEdit && record.stage == Stage::Verified && nodes.contains(&record.node)
+        let is_merged = record.stage == Stage::Verified || Some(&record.id) == just;
+        record.action == Action::ConfigEdit && is_merged && nodes.contains(&record.node)
     };
     let mut merged = Vec::new();
     for kept in core.plans.all()?.iter().filter(|kept| is_merged(kept)) {

@@ -6,13 +6,15 @@ use std::time::Duration;
 use common_model::NodeName;
 use common_model::preflight::Answer;
 use common_plan::PlanId;
+use common_plan::rollout::RolloutStage;
+use common_yml::Edit;
 use controller_diagnose::preflight;
-use controller_remedy::rollout::{Member, Proposed, lacks};
+use controller_remedy::rollout::{Member, Proposed, edited, lacks};
 use futures::future::join_all;
 use tonic::Status;
 use tracing::info;
 
-use super::cluster::{self, Found};
+use super::cluster::{self, Cluster, Found, is_alone};
 use super::merged::standing;
 use super::store::KeptRollout;
 use crate::clock::now;
@@ -22,29 +24,39 @@ use crate::engine_api::{ApiError, Nodes};
 /// How long agents have to read their sources again.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// Brings what was merged for a node to the nodes whose file it is, where one of them lacks it.
-pub(crate) async fn propose_merged(core: &Arc<Core>, node: &NodeName) -> Result<KeptRollout, Status> {
-    proposed(core, node.to_string(), String::new(), "controller".to_owned(), true).await
+/// What a rollout is asked for.
+enum Wanted {
+    /// The nodes of a cluster, by its name or by one of them.
+    Cluster(String),
+    /// What this plan was merged for, and nothing where its nodes have it.
+    Merged(PlanId, NodeName),
+}
+
+/// Brings what was merged for a node to the nodes whose file it is, where one of them lacks it. The plan need not be told to be
+/// merged yet: whoever is killed in between finds this rollout again.
+pub(crate) async fn propose_merged(core: &Arc<Core>, plan: PlanId, node: NodeName) -> Result<KeptRollout, Status> {
+    proposed(core, Wanted::Merged(plan, node), String::new(), "controller".to_owned()).await
 }
 
 /// Proposes a rolling restart of a cluster, with what was merged for its nodes and one of them lacks: the same again where one
 /// waits for approval.
 pub(crate) async fn propose(core: &Arc<Core>, text: String, why: String, who: String) -> Result<KeptRollout, Status> {
-    proposed(core, text, why, who, false).await
+    proposed(core, Wanted::Cluster(text), why, who).await
 }
 
-async fn proposed(
-    core: &Arc<Core>,
-    text: String,
-    why: String,
-    who: String,
-    only_merged: bool,
-) -> Result<KeptRollout, Status> {
+async fn proposed(core: &Arc<Core>, wanted: Wanted, why: String, who: String) -> Result<KeptRollout, Status> {
+    let merged = match &wanted {
+        Wanted::Merged(plan, _) => Some(plan.clone()),
+        Wanted::Cluster(_) => None,
+    };
     let (cluster, names) = blocking({
         let core = Arc::clone(core);
         move || {
-            let cluster = cluster::cluster_of(&core, &text)?;
-            let names: Vec<_> = cluster::members(&core, &cluster)?.into_iter().map(|found| found.node.name).collect();
+            let cluster = match wanted {
+                Wanted::Cluster(text) => Cluster::named(&core, &text)?,
+                Wanted::Merged(_, node) => Cluster::around(&core, &node)?,
+            };
+            let names: Vec<_> = cluster.members(&core)?.into_iter().map(|found| found.node.name).collect();
             Ok::<_, Status>((cluster, names))
         }
     })
@@ -54,20 +66,30 @@ async fn proposed(
     let (found, api, open) = blocking({
         let (core, cluster) = (Arc::clone(core), cluster.clone());
         move || {
-            let found = cluster::members(&core, &cluster)?;
-            let api = cluster::api(&core, &cluster, &found, None);
-            let open = core.rollouts.open()?.into_iter().find(|open| open.rollout.cluster == cluster);
+            let found = cluster.members(&core)?;
+            let api = cluster::api(&core, &cluster.name, &found, None);
+            let is_of = |open: &KeptRollout| {
+                let goes_to = |node: &NodeName| open.rollout.turns.iter().any(|turn| turn.node == *node);
+                open.rollout.cluster == cluster.name && found.iter().any(|found| goes_to(&found.node.name))
+            };
+            let open = core.rollouts.open()?.into_iter().find(is_of);
             Ok::<_, Status>((found, api, open))
         }
     })
     .await?;
+    let (cluster, only_merged) = (cluster.name, merged.is_some());
+    let (standing, unknown) = standing(core, names, merged).await?;
     if let Some(open) = open {
-        use common_plan::rollout::RolloutStage::Proposed;
-        // One that ends in a moment is of no use to who is to read and sign it.
-        let usable = open.rollout.stage == Proposed && open.rollout.turns.iter().all(|turn| !is_over(core, &turn.plan));
+        let brings = standing.as_ref().filter(|standing| open.order.why == standing.why);
+        // One that ends in a moment is of no use to who is to read and sign it, nor one that was there before the merge.
+        let usable = open.rollout.stage == RolloutStage::Proposed
+            && open.rollout.turns.iter().all(|turn| !is_over(core, &turn.plan))
+            && (brings.is_some() || !only_merged);
+        if let Some(standing) = brings {
+            core.plans.followed_up(&standing.plan, &open.rollout.id)?;
+        }
         return if usable { Ok(open) } else { Err(busy(&open)) };
     }
-    let (standing, unknown) = standing(core, names).await?;
     let standing = standing.filter(|standing| {
         found.iter().any(|found| {
             standing.is_of(core, &found.node.name, &cluster) && lacks(&found.engine, &standing.merged.edits)
@@ -80,7 +102,11 @@ async fn proposed(
     let core = Arc::clone(core);
     blocking(move || {
         let (asked, remarks) = asked(&cluster, &found, &nodes).map_err(Status::failed_precondition)?;
-        let remarks = [remarks, judged(&core, &found)?, unknown].concat();
+        let edits_of = |found: &Found| {
+            let standing = standing.as_ref().filter(|standing| standing.is_of(&core, &found.node.name, &cluster));
+            standing.map_or(&[][..], |standing| &standing.merged.edits)
+        };
+        let remarks = [remarks, judged(&core, &found, edits_of)?, unknown].concat();
         let why = match (why.trim(), &standing) {
             ("", Some(standing)) => standing.why.clone(),
             ("", None) => format!("A rolling restart of {cluster} was asked for by {who}"),
@@ -151,7 +177,7 @@ fn asked(cluster: &str, found: &[Found], nodes: &Result<Nodes, ApiError>) -> Res
             Ok((true, remarks.collect()))
         }
         Err(ApiError::Unreachable(why)) => match found {
-            [alone] if is_alone(alone) => {
+            [alone] if is_alone(&alone.engine) => {
                 let name = &alone.node.name;
                 Ok((
                     false,
@@ -167,19 +193,11 @@ fn asked(cluster: &str, found: &[Found], nodes: &Result<Nodes, ApiError>) -> Res
     }
 }
 
-/// Whether an engine can have no others in its cluster: by its own settings.
-fn is_alone(found: &Found) -> bool {
-    let settings = found.engine.settings();
-    let single =
-        settings.discovery_type.origin.is_known() && settings.discovery_type.shown().as_deref() == Some("single-node");
-    single || settings.transport.bind.is_loopback_only() == Some(true)
-}
-
-/// Would each start again? The error names the first that would not; what is not known is told.
-fn judged(core: &Core, found: &[Found]) -> Result<Vec<String>, Status> {
+/// Would each start again, with what it is to get? The error names the first that would not; what is not known is told.
+fn judged<'a>(core: &Core, found: &[Found], edits_of: impl Fn(&Found) -> &'a [Edit]) -> Result<Vec<String>, Status> {
     let mut remarks = Vec::new();
     for found in found {
-        let judged = preflight(&found.node, &found.engine, None, now());
+        let judged = preflight(&found.node, &edited(&found.engine, edits_of(found)), None, now());
         match judged.starts {
             Answer::No => {
                 let name = &found.node.name;

@@ -5,7 +5,6 @@ mod access;
 mod audit;
 mod diagnose;
 mod enrollment;
-mod gitea;
 mod incidents;
 mod ingest;
 mod lifetime;

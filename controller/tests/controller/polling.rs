@@ -9,10 +9,10 @@ use common_plan::Stage;
 use controller_forge::Kind;
 use reqwest::Method;
 use serde_json::json;
+use tests_remote::Gitea;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::gitea::Gitea;
 use crate::pull_requests::{Checkout, PATH, Scene, because, branches, git, remote, yml};
 
 #[tokio::test]

@@ -21,12 +21,12 @@ use proto::v1::rollouts_client::RolloutsClient;
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
+use tests_remote::Gitea;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::gitea::Gitea;
 use crate::plans::key;
 use crate::support::{Attended, FakeAgent, Lab, SOON, node, operator};
 
@@ -319,9 +319,12 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
 
     let id = scene.approved().await;
     scene.until(&id, Stage::Applied).await;
+    // One that is alone, too, and that nobody gave another name.
+    let mut other = FakeAgent::connect(scene.lab.channel(&crate::support::node("es-2")).await).await.attend();
+    other.tell(node.evidence()).await;
     let branch = format!("dialtone/{id}");
     git(remote.path(), &["update-ref", "refs/heads/main", &format!("refs/heads/{branch}")]);
-    scene.until(&id, Stage::Verified).await;
+    let told = because(&scene.until(&id, Stage::Verified).await).to_owned();
     checkout.fetch("main");
     let merged = checkout.show(&format!("origin/main:{PATH}"));
 
@@ -336,6 +339,8 @@ async fn what_was_merged_is_proposed_for_the_node_whose_file_lacks_it() {
         }
     });
     let proposed = proposed.await.expect("no rollout");
+    assert!(told.ends_with(&format!("to have it rolled out: dialtone approve {}", proposed.id)), "{told}");
+    assert_eq!(proposed.turns.len(), 1, "{:#?}", proposed.turns);
     let plan = scene.get(&proposed.turns[0].plan).await.0.decode().unwrap();
     let Step::ConfigInstall(install) = &plan.step else { panic!("{plan:#?}") };
     assert_eq!((&install.from, &install.to), (&Digest::of(yml.as_bytes()), &Digest::of(merged.as_bytes())));

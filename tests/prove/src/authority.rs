@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use agent_act::clock::now;
-use common_plan::{Approval, PlanBytes};
+use common_plan::audit::AuditEntry;
+use common_plan::{Approval, PlanBytes, PlanId};
 use common_tls::ca::Ca;
 use common_tls::keys::NewKey;
 use common_tls::{Credentials, Identity};
-use controller_store::{Batch, SledStore, Store};
+use controller_store::{Batch, Order, SledStore, Store, scan_prefix};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -70,7 +71,14 @@ impl Authority {
 
     /// Starts the real controller.
     pub(crate) fn run(&self) -> Child {
-        self.start(self.command())
+        self.run_stopping(None)
+    }
+
+    /// Starts the real controller, which stops at a point if there is one.
+    pub(crate) fn run_stopping(&self, at: Option<&str>) -> Child {
+        let mut command = self.command();
+        command.envs(at.map(|point| ("DIALTONE_STOP_AT", point)));
+        self.start(command)
     }
 
     /// Starts it on another machine.
@@ -83,6 +91,14 @@ impl Authority {
     fn start(&self, mut command: Command) -> Child {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
         command.arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// What its audit log says of a plan, by the words of the events. It must not run meanwhile.
+    pub(crate) fn audited(&self, plan: &PlanId) -> Vec<String> {
+        let (store, _) = SledStore::open(&self.state().join("store")).unwrap();
+        let rows = scan_prefix(&store, "audit", "entry/", Order::Ascending, usize::MAX).unwrap();
+        let entries = rows.iter().map(|(_, row)| serde_json::from_slice::<AuditEntry>(&row.value).unwrap());
+        entries.filter(|entry| entry.plan.as_ref() == Some(plan)).map(|entry| entry.event).collect()
     }
 
     /// What the real controller tells the journal.

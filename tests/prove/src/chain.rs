@@ -204,11 +204,11 @@ fn has_ended(child: &mut Child) -> bool {
 }
 
 /// Answers every connection as Elasticsearch does, until it is dropped.
-struct Engine {
+pub(crate) struct Engine {
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
-fn answer() -> Engine {
+pub(crate) fn answer() -> Engine {
     let listener = TcpListener::bind(ENGINE).unwrap();
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let stopping = std::sync::Arc::clone(&stop);

@@ -5,10 +5,12 @@
 mod agent;
 mod attacks;
 mod authority;
+mod carried;
 mod chain;
 mod executed;
 mod firewall;
 pub mod invariants;
+mod laptop;
 mod machine;
 mod mutants;
 mod network;

@@ -38,4 +38,5 @@ each! {
     what_is_not_confirmed_is_undone_whoever_has_died: "I13";
     no_secret_leaves_the_node: "I19";
     no_shell_is_executed: "I21";
+    what_the_controller_carries_out_itself_is_done_once: "C1";
 }

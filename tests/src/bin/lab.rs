@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     if let Some(engine) = engine {
         engine.run_healthy(&host)?;
     }
-    let fleet = if joined { Some(Fleet::set_up("controller")?) } else { None };
+    let fleet = if joined { Some(Fleet::set_up_with("controller", &["git"])?) } else { None };
     let mut out = stdout();
     if let Some(fleet) = &fleet {
         fleet.join(&host)?;

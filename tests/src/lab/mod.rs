@@ -8,6 +8,7 @@
 //!   OpenSearch on a host as their packages do.
 //! - [`shared`] lends one healthy node of each engine to many tests in turn.
 //! - [`cloud`] puts a host behind a security group of an emulated AWS.
+//! - [`gitea`] is a forge, outside the hosts.
 //! - [`SysctlGuard`] changes a kernel setting that all hosts share.
 //!
 //! Limits: hosts share the machine's kernel, so `vm.*` and most of `kernel.*`
@@ -21,6 +22,7 @@ mod client;
 pub mod cloud;
 mod command;
 pub mod engine;
+pub mod gitea;
 mod host;
 mod image;
 mod java;

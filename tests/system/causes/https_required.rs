@@ -38,7 +38,7 @@ fn plain_http_to_an_opensearch_with_tls_is_named_with_the_certificate_on_the_wir
     console.read_incident(&endpoint);
     console.end_incident("the client has https now");
     console.quit();
-    let incident = last_incident(&endpoint);
+    let incident = last_incident(fleet(), &endpoint);
     assert_eq!(incident["closed"]["who"], "operator alice", "{incident:#}");
     assert!(incident["closed"]["because"].to_string().contains(&secure), "{incident:#}");
 }

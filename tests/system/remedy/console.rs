@@ -8,7 +8,7 @@ use system_tests::lab::{Engine, SysctlGuard};
 use system_tests::product::Laptop;
 use system_tests::terminal::{Screen, Terminal, marked};
 
-use super::{STARTS, Trusting, json, stage};
+use super::{STARTS, Trusting, dialtone, json, stage};
 use crate::fleet::{Fleet, fleet};
 
 /// For an engine to start, and to be seen from outside, on a busy machine.
@@ -149,12 +149,7 @@ impl Console {
 }
 
 /// The newest incident of an endpoint.
-pub(crate) fn last_incident(endpoint: &str) -> Value {
-    last_incident_of(fleet(), endpoint)
-}
-
-/// The same, of a fleet of its own.
-pub(super) fn last_incident_of(fleet: &Fleet, endpoint: &str) -> Value {
+pub(crate) fn last_incident(fleet: &Fleet, endpoint: &str) -> Value {
     let incidents: Value = json(&fleet.dialtone(&["incidents", "--all", "-o", "json"]).unwrap());
     let of_it = incidents.as_array().unwrap().iter().filter(|incident| incident["endpoint"] == endpoint);
     let newest = of_it.max_by_key(|incident| incident["id"].as_str().and_then(|id| id.parse::<u64>().ok()));
@@ -163,7 +158,7 @@ pub(super) fn last_incident_of(fleet: &Fleet, endpoint: &str) -> Value {
 
 /// Approves in the console what is proposed for a broken node, and sees the engine answer; prints how long that took.
 #[allow(clippy::print_stdout, reason = "a figure for people")]
-fn mends(trusting: &Trusting, cause: &str, action: &str) {
+fn mends(trusting: &Trusting, cause: &str, action: &str) -> String {
     let (endpoint, plan) = (trusting.node.endpoint(), trusting.plan(cause, action));
     let console = Console::open(fleet().laptop());
     console.read_incident(&endpoint);
@@ -176,13 +171,14 @@ fn mends(trusting: &Trusting, cause: &str, action: &str) {
     console.see_it_ended();
     console.quit();
     assert_eq!(stage(&plan), "verified");
-    let incident = last_incident(&endpoint);
+    let incident = last_incident(fleet(), &endpoint);
     assert_eq!(incident["closed"]["who"], "controller", "{incident:#}");
     let of_it = |done: &&Value| done["id"] == plan.as_str();
     let done = incident["plans"].as_array().unwrap().iter().find(of_it).unwrap_or_else(|| panic!("{incident:#}"));
     assert_eq!((&done["stage"], &done["approved_by"][0]["operator"]), (&"verified".into(), &"alice".into()));
     trusting.node.wait_answer(9200);
     fleet().diagnose_until(&trusting.node.endpoint(), "healthy");
+    plan
 }
 
 #[test]
@@ -227,7 +223,7 @@ fn a_limit_of_the_unit_is_raised_and_the_engine_started() {
     let _max_map_count = SysctlGuard::set("vm.max_map_count", "262144").unwrap();
     node.engine.drop_in(node, "50-low", "[Service]\nLimitNOFILE=4096\n").unwrap();
     fails_its_checks(&trusting);
-    mends(&trusting, "bootstrap-check", "unit-limit");
+    let plan = mends(&trusting, "bootstrap-check", "unit-limit");
     let drop_ins = "/etc/systemd/system/elasticsearch.service.d";
     let written = node.read(&format!("{drop_ins}/60-dialtone.conf")).unwrap();
     assert!(written.ends_with("[Service]\nLimitNOFILE=65535\n"), "{written}");
@@ -237,6 +233,17 @@ fn a_limit_of_the_unit_is_raised_and_the_engine_started() {
             .unwrap()
             .success()
     );
+
+    // Taken back by a plan of its own, under which the engine runs on.
+    let shown = |property: &str| {
+        node.check(&["systemctl", "show", "--property", property, "--value", "elasticsearch"]).unwrap()
+    };
+    let (raised, process) = (shown("LimitNOFILE"), shown("MainPID"));
+    let back = json(&dialtone(&["revert", &plan, "-o", "json"]));
+    let back = back["record"]["id"].as_str().or(back["id"].as_str()).unwrap_or_else(|| panic!("{back:#}")).to_owned();
+    let approved = dialtone(&["approve", &back, "--yes"]);
+    assert_eq!((approved.code, stage(&back).as_str()), (Some(0), "verified"), "{approved:?}");
+    assert_eq!((raised.trim(), shown("LimitNOFILE").trim(), shown("MainPID")), ("65535", "4096", process));
     node.check(&["rm", "-r", drop_ins]).unwrap();
     node.check(&["systemctl", "daemon-reload"]).unwrap();
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use system_tests::lab::{self, Engine, Host};
 
-use super::console::last_incident_of;
+use super::console::last_incident;
 use super::deaths::{ACTUATOR, AGENT, CONTROLLER, Mortal, kill, mortal};
 use super::trial::{ALLOW, LIMIT, drops, on_node, openings, wait_on_node};
 use super::{Trusting, json, proposed, record};
@@ -53,7 +53,7 @@ fn nobody_but_the_node_itself_is_needed_to_shut_it_in_time_and_a_boot_ends_it_to
     let Mortal { fleet, host } = slot.as_ref().unwrap();
     host.nft(&drops("ours")).unwrap();
     let plan = opened(fleet, host, SHORT);
-    let incident = last_incident_of(fleet, &endpoint(host))["id"].as_str().unwrap().to_owned();
+    let incident = last_incident(fleet, &endpoint(host))["id"].as_str().unwrap().to_owned();
     for (arguments, said) in [
         (&["plan", plan.as_str()][..], "OPEN until"),
         (&["plans"], "open until"),

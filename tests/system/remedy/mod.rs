@@ -1,6 +1,7 @@
 //! From a verdict to its cure: proposed, approved by a person with a key of their own, carried out by the node or refused, and seen
 //! from outside to have worked.
 
+mod config_edit;
 pub(crate) mod console;
 mod deaths;
 mod firewall;

@@ -86,7 +86,7 @@ fn one_of_two_is_not_enough_and_both_see_who_has_approved_and_how_it_went() {
         console.see_it_ended();
     }
     assert_eq!(scene.rules(), 1);
-    let approved = last_incident(&scene.trusting.node.endpoint())["plans"].clone();
+    let approved = last_incident(fleet(), &scene.trusting.node.endpoint())["plans"].clone();
     let of_it = |done: &&Value| done["id"] == plan.as_str();
     let done = approved.as_array().unwrap().iter().find(of_it).unwrap_or_else(|| panic!("{approved:#}"));
     let by = done["approved_by"].as_array().unwrap().iter().map(|by| &by["operator"]);

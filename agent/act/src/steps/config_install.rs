@@ -17,7 +17,7 @@ pub(super) fn observe(step: &ConfigInstall, places: &Places) -> Result<String, R
     let content = super::read(path, places).map_err(Refusal::Impossible)?;
     let content = content.ok_or_else(|| Refusal::Changed(format!("{path} is not there")))?;
     if Digest::of(content.as_bytes()) != step.from {
-        return Err(Refusal::Changed(format!("{path} is another")));
+        return Err(Refusal::Changed(format!("{path} does not hold what the plan was made for")));
     }
     edited(step, &content).map_err(Refusal::Impossible)?;
     Ok(content)

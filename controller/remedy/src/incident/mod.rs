@@ -214,6 +214,10 @@ fn looked(incident: &mut Incident, look: Look, now: Timestamp) {
     if incident.answers_since.take().is_some() {
         note(incident, What::Lost, ITSELF, "it does not answer any more".to_owned(), now);
     }
+    // What is seen while a plan is tried is its doing; if it is undone, the next look tells.
+    if incident.is_on_trial() {
+        return;
+    }
     let told = |verdict: &IncidentVerdict| (verdict.cause.clone(), verdict.node.clone());
     if told(&incident.verdict) != told(&look.verdict) {
         note(incident, What::Verdict, ITSELF, of_verdict(&look.verdict), now);

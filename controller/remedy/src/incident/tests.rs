@@ -97,6 +97,17 @@ fn an_answer_during_a_trial_ends_it_only_with_the_trial() {
 }
 
 #[test]
+fn what_is_seen_while_a_plan_is_tried_is_not_why_it_began() {
+    let trial = [Event::Plans(vec![plan("a", "applied")]), looked(false, "still-starting")];
+    let proven =
+        live(trial.clone().into_iter().chain([Event::Plans(vec![plan("a", "verified")]), looked(true, "healthy")]));
+    assert_eq!(told(&proven), [What::Opened, What::Closed]);
+    assert_eq!(proven.verdict.cause.as_str(), "not-running");
+    let undone = [Event::Plans(vec![plan("a", "rolled-back")]), looked(false, "bootstrap-check")];
+    assert_eq!(live(trial.into_iter().chain(undone)).verdict.cause.as_str(), "bootstrap-check");
+}
+
+#[test]
 fn a_person_ends_it_with_words() {
     let event = Event::Closed { operator: "alice".to_owned(), because: "the client\u{1b}[2J uses https".to_owned() };
     let closed = live([event]).closed.unwrap();

@@ -9,4 +9,4 @@ mod propose_tests;
 mod tests;
 
 pub use machine::{Outcome, Todo, after, ask_to_stop, todo};
-pub use propose::{Member, Merged, Proposed, lacks, propose};
+pub use propose::{Member, Merged, Proposed, edited, lacks, propose};

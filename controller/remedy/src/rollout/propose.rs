@@ -2,17 +2,28 @@
 
 use std::cmp::Reverse;
 
+use common_evidence::collectors::engine_config::EngineConfig;
 use common_model::probe::Product;
 use common_model::{NodeName, Timestamp};
 use common_plan::rollout::{Calls, MAX_NODES, Moment, Order, Phase, ROLLOUT_SCHEMA, Rollout, RolloutStage, Turn};
 use common_plan::{ConfigInstall, Digest, Goal, Label, Plan, RolloutId, Service, Step, UnitName, Verb, Why};
 use common_yml::Edit;
-use controller_correlate::{EngineView, NodePicture};
+use controller_correlate::{EngineView, NodePicture, Reading};
 
 use crate::plan::{Actuated, Terms, line};
 
 /// How much longer an approval has to be good for each node before its own: start, rejoin and recovery of an engine that is slow.
 const PER_NODE_MS: i64 = 15 * 60_000;
+/// Risk and undo of a restart.
+const RESTART: (&str, &str) = (
+    "Clients of this node lose their connections until it is up again; a restart that fails leaves it down.",
+    "A restart cannot be taken back.",
+);
+/// The same where the engine's file is edited first.
+const INSTALL: (&str, &str) = (
+    "Clients of this node lose their connections until it is up again, and once more if it has to go back to the old file.",
+    "The node puts the old file back and restarts the engine once more, by itself where the new one is not proven.",
+);
 /// The verdict that a restarted engine must not give.
 const CAUSE: &str = "not-running";
 
@@ -168,16 +179,13 @@ fn one(
     let goal = merged.filter(|merged| merged.node == *node).map_or(runs, |merged| merged.goal.clone());
     let verb = if from.as_str() == "active" { Verb::Restart } else { Verb::Start };
     let restart = Step::Service(Service { unit: unit.clone(), verb, from: from.clone(), enable: false });
-    let (step, title, undo) = match install(member, edits, &unit, &from)? {
+    let (step, title, texts) = match install(member, edits, &unit, &from)? {
         Some(install) => {
             let title = format!("Edit {} on {node} and restart {unit}", install.file);
-            let undo = "The old file is put back, and the engine restarted once more.";
-            (Step::ConfigInstall(install), title, undo)
+            (Step::ConfigInstall(install), title, INSTALL)
         }
-        None => (restart, format!("Restart {unit} on {node}"), "A restart cannot be taken back."),
+        None => (restart, format!("Restart {unit} on {node}"), RESTART),
     };
-    let risk = "Clients of this node lose their connections until it is up again; a restart that fails leaves it down.";
-    let texts = (risk, undo);
     let (plan, needed) = carrier.plan_for(ttl_ms, step, (why, goal), texts, now)?;
     Ok((plan, needed, title))
 }
@@ -217,6 +225,18 @@ fn install(
 /// Whether it is known that an engine's file does not say what these edits make it say.
 pub fn lacks(engine: &EngineView, edits: &[Edit]) -> bool {
     engine.config.known().is_some_and(|config| is_in_force(&config.value.text, edits).is_ok_and(|is| !is))
+}
+
+/// An engine as it would be with these edits made in its file; as it is where they cannot be made.
+pub fn edited(engine: &EngineView, edits: &[Edit]) -> EngineView {
+    let mut next = engine.clone();
+    if let Reading::Known(cited) = &mut next.config
+        && let Ok(text) = common_yml::apply(&cited.value.text, edits)
+    {
+        let EngineConfig { settings, fatal, .. } = EngineConfig::from_text(&cited.value.path, &text);
+        cited.value = EngineConfig { text, settings, fatal, digest: None, ..cited.value.clone() };
+    }
+    next
 }
 
 /// Whether the file says already what the edits make it say.

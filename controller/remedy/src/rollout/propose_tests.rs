@@ -1,6 +1,7 @@
 //! Which rollout is proposed for which nodes.
 
 use common_evidence::collectors::engine_config::EngineConfig;
+use common_model::preflight::Answer;
 use common_plan::rollout::Calls;
 use common_plan::{ConfigInstall, Digest, Goal, Plan, Step, Verb};
 use common_yml::Edit;
@@ -8,7 +9,7 @@ use controller_correlate::testing::{AT, Node};
 use controller_correlate::{EngineView, NodePicture};
 use serde_json::json;
 
-use super::propose::{Member, Merged, Proposed, propose};
+use super::propose::{Member, Merged, Proposed, edited, propose};
 use crate::plan::Terms;
 use crate::step::tests::carrying;
 
@@ -51,6 +52,21 @@ fn proposed(nodes: &[NodePicture], elected: &str, edits: &[Edit], asked: bool) -
 fn edits() -> Vec<Edit> {
     let edit = json!({"edit": "set", "key": "http.host", "from": "_local_", "to": "0.0.0.0"});
     vec![serde_json::from_value(edit).unwrap()]
+}
+
+#[test]
+fn an_engine_is_judged_by_what_its_file_becomes() {
+    let node = node("es-1", OLD, OLD);
+    let engine = EngineView::all(&node).unwrap().remove(0);
+    let starts = |engine: &EngineView| controller_diagnose::preflight(&node, engine, None, AT).starts;
+    assert_ne!(starts(&engine), Answer::No);
+    // In sight of others it has to be told whom to form a cluster with.
+    let edit = json!({"edit": "set", "key": "network.host", "from": null, "to": "0.0.0.0"});
+    let opened = edited(&engine, &[serde_json::from_value(edit).unwrap()]);
+    assert_eq!(starts(&opened), Answer::No);
+    // What cannot be edited is judged as it is.
+    let wrong = json!({"edit": "set", "key": "http.host", "from": "other", "to": "0.0.0.0"});
+    assert_eq!(edited(&engine, &[serde_json::from_value(wrong).unwrap()]), engine);
 }
 
 fn only(proposed: &Proposed) -> &Plan {

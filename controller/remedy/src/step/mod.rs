@@ -37,7 +37,14 @@ pub fn of(ask: &Ask<'_>, remedy: &Remedy, means: &Means) -> Option<Result<Planne
         "security-group-allow" => security_group_allow::step(ask, remedy),
         _ => None,
     };
-    step.map(|step| Ok(Planned { step, risk: remedy.risk.clone(), undo: remedy.undo.clone() }))
+    step.map(|step| {
+        // The plan's drop-in is another file than the one that the remedy's commands write.
+        let undo = match &step {
+            Step::UnitLimit(limit) => format!("sudo rm {} && sudo systemctl daemon-reload", limit.path()),
+            _ => remedy.undo.clone(),
+        };
+        Ok(Planned { step, risk: remedy.risk.clone(), undo })
+    })
 }
 
 /// The engine's unit, where it is one that a plan may name.

@@ -96,9 +96,9 @@ fn a_setting_that_lasts_already_is_only_made_live() {
 #[test]
 fn a_limit_becomes_a_drop_in() {
     let check = "max file descriptors [4096] for elasticsearch process is too low, increase to at least [65535]";
-    let Step::UnitLimit(limit) = planned(failing(Node::new(), check), Symptom::Refused).step else {
-        panic!("no limit")
-    };
+    let plan = planned(failing(Node::new(), check), Symptom::Refused);
+    let Step::UnitLimit(limit) = plan.step else { panic!("no limit") };
+    assert!(plan.undo.contains(&limit.path()), "{}", plan.undo);
     assert_eq!(limit.limits.into_values().collect::<Vec<_>>(), [LimitValue::At(65_535)]);
     assert!(limit.from.is_none() && limit.start.is_some());
 }

@@ -15,6 +15,10 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     log_to_stderr();
+    #[cfg(debug_assertions)]
+    if let Ok(point) = std::env::var("DIALTONE_STOP_AT") {
+        controller::faults::choose(&point);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(serve(config))
 }

@@ -18,10 +18,10 @@ use tests_node::{Actuator, Host, Kernel, new_key, until};
 
 use crate::agent::Agent;
 use crate::authority::Authority;
+use crate::laptop::Laptop;
 use crate::programs;
 use crate::run::{Run, Trial};
 use crate::scripted::{Answer, Scripted, act};
-use shown::Laptop;
 
 /// Something that is tried on one node. It panics unless the node has refused and told of it.
 pub(crate) struct Attack {

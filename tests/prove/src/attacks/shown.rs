@@ -1,46 +1,9 @@
 //! One plan shown to an operator, and another one to be signed: against the real `dialtone approve`.
 
-use std::fs;
-use std::process::{Command, Output, Stdio};
-
-use common_plan::{ApprovalKey, Plan, Record, Stage};
-use common_tls::{Identity, Role};
-use tempfile::TempDir;
+use common_plan::{Plan, Record, Stage};
 
 use super::{Attack, VALUES};
-use crate::authority::{ADDRESS, Authority};
-use crate::programs;
 use crate::scripted::Answer;
-
-/// Where an operator works.
-pub(crate) struct Laptop {
-    home: TempDir,
-}
-
-impl Laptop {
-    /// Logged in, with a key of their own.
-    pub(crate) fn of_an_approver(authority: &Authority) -> Self {
-        let laptop = Self { home: TempDir::new().unwrap() };
-        let config = laptop.home.path().join(".config/dialtone");
-        let alice = Identity::Operator { name: "alice".parse().unwrap(), role: Role::Approver };
-        authority.issue(&alice).save(&config.join("127.0.0.1_credentials")).unwrap();
-        fs::write(config.join("config.yaml"), format!("controller: {ADDRESS}\n")).unwrap();
-        let made = laptop.dialtone(&["key"]);
-        assert!(made.status.success(), "{made:?}");
-        laptop
-    }
-
-    /// The key that `dialtone key` made.
-    pub(crate) fn key(&self) -> ApprovalKey {
-        ApprovalKey::from_pkcs8(&fs::read(self.home.path().join(".config/dialtone/approval.key")).unwrap()).unwrap()
-    }
-
-    fn dialtone(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(programs::dialtone());
-        command.args(arguments).env_clear().env("HOME", self.home.path()).env("LANG", "C.UTF-8").stdin(Stdio::null());
-        command.output().unwrap()
-    }
-}
 
 pub(super) const SWAPPED: Attack = Attack {
     name: "one plan shown and another one's bytes to be signed",

@@ -36,6 +36,7 @@ registry! {
     i13_undone,
     i19_secrets,
     i21_programs,
+    c1_carried,
 }
 
 /// Trials for a release.

@@ -330,6 +330,7 @@ fn is_position(line: &str) -> bool {
 /// Who carries a remedy out, where it is not the reader on the node; and how to have it done, where there is a plan.
 fn by(remedy: &Remedy) -> String {
     let who = match (remedy.kind, &remedy.plan_id) {
+        (RemedyKind::PullRequest, Some(plan)) => return format!(" (by a pull request: dialtone approve {plan})"),
         (_, Some(plan)) => return format!(" (by the node: dialtone approve {plan})"),
         (RemedyKind::Approve, None) => " (by the node, once approved)",
         (RemedyKind::PullRequest, None) => " (by a pull request)",

@@ -1,6 +1,6 @@
 //! A real Gitea of the test's own, with a repository in it.
 //!
-//! Its program is built once from the Go module proxy and kept where the lab keeps what takes long to make.
+//! `tests/prepare` has built it, from the Go module proxy.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-const MODULE: &str = "code.gitea.io/gitea@v1.26.0";
+const GITEA: &str = "code.gitea.io-gitea@v1.26.0";
 /// Sqlite's migrations on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
 /// A running Gitea; it ends with this value.
-pub(crate) struct Gitea {
+#[derive(Debug)]
+pub struct Gitea {
     process: Child,
     directory: TempDir,
     root: String,
@@ -43,39 +44,16 @@ fn check(command: &mut Command) -> String {
 /// The program and the files it serves from.
 fn program() -> PathBuf {
     let cache = std::env::var_os("DIALTONE_LAB_CACHE").filter(|path| !path.is_empty());
-    let cache = cache.map_or_else(|| PathBuf::from("/var/cache/dialtone-lab"), PathBuf::from);
-    let done = cache.join(MODULE.replace('/', "-"));
-    fs::create_dir_all(&cache).unwrap();
-    let lock = File::create(cache.join("gitea.lock")).unwrap();
-    lock.lock().unwrap();
-    if done.exists() {
-        return done;
-    }
-    let go = || {
-        let mut go = Command::new("go");
-        // A newer toolchain is fetched where this one is older than the module wants.
-        go.env("GOTOOLCHAIN", "auto").env("GOFLAGS", "-mod=readonly");
-        go
-    };
-    let module: Value = serde_json::from_str(&check(go().args(["mod", "download", "-json", MODULE]))).unwrap();
-    let source = PathBuf::from(module["Dir"].as_str().unwrap());
-    let making = cache.join(".making-gitea");
-    drop(fs::remove_dir_all(&making));
-    fs::create_dir_all(&making).unwrap();
-    let build = ["build", "-trimpath", "-ldflags", "-s -w", "-tags", "sqlite sqlite_unlock_notify", "-o"];
-    check(go().current_dir(&source).args(build).arg(making.join("gitea")).arg("."));
-    for part in ["templates", "options", "public"] {
-        check(Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(source.join(part)).arg(&making));
-    }
-    fs::rename(&making, &done).unwrap();
-    done
+    let program = cache.map_or_else(|| PathBuf::from("/var/cache/dialtone-lab"), PathBuf::from).join(GITEA);
+    assert!(program.exists(), "there is no {}: run tests/prepare", program.display());
+    program
 }
 
 impl Gitea {
     /// One with the user `ops` and their empty repository `config`.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         common_tls::use_ring();
-        let program = tokio::task::spawn_blocking(program).await.unwrap();
+        let program = program();
         let directory = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let root = format!("http://127.0.0.1:{port}");
@@ -108,8 +86,13 @@ impl Gitea {
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let gitea = Self { process, directory, root, token, http };
         timeout(START, gitea.is_up()).await.unwrap_or_else(|_| panic!("{}", gitea.log()));
-        gitea.api(Method::POST, "/user/repos", json!({"name": "config", "default_branch": "main"})).await;
+        gitea.new_repository("config").await;
         gitea
+    }
+
+    /// Another empty repository of `ops`.
+    pub async fn new_repository(&self, name: &str) {
+        self.api(Method::POST, "/user/repos", json!({"name": name, "default_branch": "main"})).await;
     }
 
     async fn is_up(&self) {
@@ -124,26 +107,37 @@ impl Gitea {
     }
 
     /// Where it answers.
-    pub(crate) fn root(&self) -> String {
+    pub fn root(&self) -> String {
         self.root.clone()
     }
 
     /// Where git finds the repository.
-    pub(crate) fn url(&self) -> String {
-        format!("{}/ops/config.git", self.root)
+    pub fn url(&self) -> String {
+        self.url_of("config")
+    }
+
+    /// The same of another repository.
+    pub fn url_of(&self, repository: &str) -> String {
+        format!("{}/ops/{repository}.git", self.root)
     }
 
     /// The same for its owner, who needs no header.
-    pub(crate) fn owners_url(&self) -> String {
-        self.url().replace("http://", &format!("http://ops:{}@", self.token))
+    pub fn owners_url(&self) -> String {
+        self.owners_url_of("config")
     }
 
-    pub(crate) fn token(&self) -> &str {
+    /// The same of another repository.
+    pub fn owners_url_of(&self, repository: &str) -> String {
+        self.url_of(repository).replace("http://", &format!("http://ops:{}@", self.token))
+    }
+
+    /// Its owner's, with every right.
+    pub fn token(&self) -> &str {
         &self.token
     }
 
     /// Calls the API; the answer's text.
-    pub(crate) async fn text(&self, method: Method, path: &str, body: Value) -> String {
+    pub async fn text(&self, method: Method, path: &str, body: Value) -> String {
         let request = self.http.request(method, format!("{}/api/v1{path}", self.root));
         let request = request.header("authorization", format!("token {}", self.token));
         let request = request.header("content-type", "application/json").body(body.to_string());
@@ -154,7 +148,7 @@ impl Gitea {
     }
 
     /// The same for an answer in JSON.
-    pub(crate) async fn api(&self, method: Method, path: &str, body: Value) -> Value {
+    pub async fn api(&self, method: Method, path: &str, body: Value) -> Value {
         let text = self.text(method, path, body).await;
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
     }
