@@ -60,6 +60,7 @@ pub(crate) fn row(page: &Page, record: &Record, terminal: &Terminal) -> [Span; 4
 /// The stage; while approvals are missing, how many are there; of what is open for a limited time, until when.
 fn state(record: &Record, terminal: &Terminal) -> String {
     match (record.stage, record.until) {
+        (Stage::Verified, Some(until)) if until <= terminal.now => "time over, closing not told".to_owned(),
         (Stage::Verified, Some(until)) => format!("open until {}", local(until, terminal)),
         (Stage::Proposed, _) if record.needed > 1 => {
             format!("{} of {} approvals", record.approvals.len(), record.needed)

@@ -150,6 +150,8 @@ fn what_is_open_for_a_limited_time_says_until_when_and_that_it_was_closed() {
 
     opened.record.until = Some(NOW.plus_millis(-60_000));
     let untold = text(&opened, Detail::Usual);
+    let listed = list(std::slice::from_ref(&opened.record), false, &terminal(120));
+    assert!(listed.contains("… time over, closing not told"), "{listed}");
     assert!(untold.contains("its time was over at 07:59:00 UTC") && untold.contains("has not told"), "{untold}");
 
     opened.record.stage = Stage::Ended;
