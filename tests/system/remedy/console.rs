@@ -8,7 +8,7 @@ use system_tests::lab::{Engine, SysctlGuard};
 use system_tests::product::Laptop;
 use system_tests::terminal::{Screen, Terminal, marked};
 
-use super::{STARTS, Trusting, json, stage};
+use super::{STARTS, Trusting, dialtone, json, stage};
 use crate::fleet::{Fleet, fleet};
 
 /// For an engine to start, and to be seen from outside, on a busy machine.
