@@ -246,6 +246,8 @@ pub(super) struct Open {
     pub(super) seen: usize,
     /// A signature of ours is on its way.
     pub(super) sending: bool,
+    /// Why it is told of no more at the moment.
+    pub(super) trouble: Option<String>,
     /// The words to say no with, while they are typed.
     pub(super) words: Option<String>,
 }
