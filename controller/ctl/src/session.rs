@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use common_tls::Credentials;
 use common_tls::credentials::CredentialsError;
 use common_tls::dial::{self, ClientIdentity};
 use common_tls::keys::NewKey;
+use common_tls::{Credentials, Identity};
 use proto::v1;
 use proto::v1::incidents_client::IncidentsClient;
 use proto::v1::operator_client::OperatorClient;
@@ -37,6 +37,7 @@ pub(crate) struct Session {
     /// Its API for incidents.
     pub(crate) incidents: IncidentsClient<Channel>,
     address: String,
+    operator: Option<String>,
     embedded: Option<Embedded>,
 }
 
@@ -68,7 +69,7 @@ impl Session {
         let plans = PlansClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
         let rollouts = RolloutsClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
         let incidents = IncidentsClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        Self { client, plans, rollouts, incidents, address, embedded }
+        Self { client, plans, rollouts, incidents, address, operator: None, embedded }
     }
 
     /// True when the controller and the agent are in this process.
@@ -84,6 +85,7 @@ impl Session {
             rollouts: self.rollouts.clone(),
             incidents: self.incidents.clone(),
             address: self.address.clone(),
+            operator: self.operator.clone(),
             embedded: None,
         }
     }
@@ -91,6 +93,11 @@ impl Session {
     /// Where it is.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// As whom it is called.
+    pub(crate) fn operator(&self) -> Option<&str> {
+        self.operator.as_deref()
     }
 
     /// What a failed call means.
@@ -114,10 +121,14 @@ impl Session {
             return Err(Failure::expired(&address, ended, now));
         }
         let renew_at = credentials.renew_at();
+        let operator = match credentials.identity() {
+            Ok(Identity::Operator { name, .. }) => Some(name.to_string()),
+            _ => None,
+        };
         let identity = Arc::new(ClientIdentity::new(credentials).map_err(Failure::controller)?);
         let channel = dial::channel(&address, Arc::clone(&identity)).await;
         let channel = channel.map_err(|error| Failure::dial(&address, error))?;
-        let mut session = Self::new(channel, address, None);
+        let mut session = Self { operator, ..Self::new(channel, address, None) };
         if now >= renew_at {
             session.renew(&identity, &directory).await;
         }

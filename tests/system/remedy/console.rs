@@ -8,7 +8,7 @@ use system_tests::lab::{Engine, SysctlGuard};
 use system_tests::product::Laptop;
 use system_tests::terminal::{Screen, Terminal, marked};
 
-use super::{STARTS, Trusting, json, stage};
+use super::{STARTS, Trusting, dialtone, json, stage};
 use crate::fleet::{Fleet, fleet};
 
 /// For an engine to start, and to be seen from outside, on a busy machine.
@@ -123,7 +123,7 @@ impl Console {
     /// Reads what is open to its end.
     pub(crate) fn read_on(&self) {
         let mut asked = self.0.wait("the question", question).unwrap();
-        while asked.contains("more lines") {
+        while asked.contains(" more line") {
             self.0.press(" ").unwrap();
             let next = |screen: &Screen| question(screen).filter(|line| *line != asked);
             asked = self.0.wait("the next page", next).unwrap();

@@ -140,7 +140,7 @@ fn nodes(model: &Model) -> Page {
         let [name, agent, engine, version, state, answers, _] =
             render::nodes::rows(&page, node, &model.terminal).into_iter().next()?;
         let cluster = page.span(cluster(node), Style::Plain);
-        Some(vec![cluster, name, agent, answers, engine, version, state])
+        Some(vec![cluster, name, agent, state, answers, engine, version])
     });
     let rows = rows.collect();
     table(&mut page, rows, "none yet");

@@ -20,6 +20,8 @@ pub(super) struct Model {
     pub(super) height: usize,
     /// `HOST:PORT` of the controller.
     pub(super) controller: String,
+    /// As whom the controller is called, if that is known.
+    pub(super) operator: Option<String>,
     /// The key that signs, or why there is none.
     pub(super) key: Result<PublicKey, String>,
     /// What was heard last of the controller.
@@ -52,6 +54,7 @@ impl Model {
             terminal,
             height,
             controller,
+            operator: None,
             key,
             heard: Heard::Never,
             incidents: Vec::new(),
@@ -172,6 +175,19 @@ impl Sent {
         match self {
             Sent::Plan(plan) => lacks(plan),
             Sent::Rollout(rollout) => self.waits() && rollout.plans.iter().any(lacks),
+        }
+    }
+
+    /// Whether the approval of this person would count, as far as that is known.
+    pub(super) fn counts(&self, operator: &str) -> bool {
+        let counts = |plan: &Fetched| {
+            let could = &plan.record.could_approve;
+            let has = plan.record.approvals.iter().any(|given| given.operator == operator);
+            could.is_empty() || has || could.iter().any(|name| name == operator)
+        };
+        match self {
+            Sent::Plan(plan) => counts(plan),
+            Sent::Rollout(rollout) => rollout.plans.iter().all(counts),
         }
     }
 

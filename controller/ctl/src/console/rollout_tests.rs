@@ -88,6 +88,15 @@ fn who_has_approved_waits_for_the_others() {
 }
 
 #[test]
+fn who_could_not_approve_it_is_told_before() {
+    let (mut model, _) = opened(80, 40);
+    for (operator, told) in [("bob", false), ("erin", true)] {
+        model.operator = Some(operator.to_owned());
+        assert_eq!(screen(&model).contains("erin is not among those whose approval counts here"), told);
+    }
+}
+
+#[test]
 fn it_is_followed_node_by_node_and_can_be_stopped() {
     let (mut model, mut followed) = opened(80, 24);
     let running = &mut followed.rollout;

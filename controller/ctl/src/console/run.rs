@@ -35,6 +35,7 @@ pub(crate) async fn console(
     let mut screen = Screen::open(output)?;
     std::thread::spawn(move || read_keys(&pressed));
     let mut model = screen.model(session.address().to_owned(), &key);
+    model.operator = session.operator().map(str::to_owned);
     let mut tasks = JoinSet::new();
     tasks.spawn(keep_board(session.another(), events.clone()));
     tasks.spawn(keep_lists(session.another(), events.clone()));

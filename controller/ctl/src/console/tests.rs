@@ -389,8 +389,9 @@ fn the_same_row_stays_marked_when_the_list_changes() {
 fn a_controller_that_is_gone_is_said_with_the_age_of_what_is_shown() {
     let mut model = busy(100, 24);
     update(&mut model, Event::Tick(NOW.plus_millis(30_000)));
-    update(&mut model, Event::Lost("the connection broke".to_owned()));
-    assert!(screen(&model).contains("as of 30 s ago: the connection broke"));
+    update(&mut model, Event::Lost("controller controller.example:7443: the connection broke".to_owned()));
+    let shown = screen(&model);
+    assert!(shown.contains("NO CONTACT; as of 30 s ago") && shown.contains("\nthe connection broke\n"), "{shown}");
     update(&mut model, Event::Board(Vec::new(), Vec::new(), Vec::new()));
     assert_eq!(model.heard, Heard::Well(NOW.plus_millis(30_000)));
 }

@@ -51,8 +51,8 @@ fn head(model: &Model, page: &mut Page) {
     let (state, style) = match &model.heard {
         Heard::Never => ("asking".to_owned(), Style::Dim),
         Heard::Well(_) => (local(model.terminal.now, &model.terminal), Style::Dim),
-        Heard::Not(None, why) => (why.clone(), Style::Bad),
-        Heard::Not(Some(at), why) => (format!("as of {}: {why}", ago(*at, model.terminal.now)), Style::Bad),
+        Heard::Not(None, _) => ("NO CONTACT".to_owned(), Style::Bad),
+        Heard::Not(Some(at), _) => (format!("NO CONTACT; as of {}", ago(*at, model.terminal.now)), Style::Bad),
     };
     let mut cells = vec![
         page.span("dialtone", Style::Strong),
@@ -91,7 +91,12 @@ fn foot(model: &Model, page: &mut Page) {
             (format!("↑ ↓ move   Tab next list{opens}   q quit"), Style::Dim)
         }
     };
-    page.cut(0, model.notice.as_deref().unwrap_or_default(), Style::Warning);
+    // Which controller is not heard has been said on top.
+    let lost = match &model.heard {
+        Heard::Not(_, why) => why.strip_prefix(&format!("controller {}: ", model.controller)).unwrap_or(why),
+        Heard::Never | Heard::Well(_) => "",
+    };
+    page.cut(0, model.notice.as_deref().unwrap_or(lost), Style::Warning);
     page.cut(0, &keys, style);
 }
 
@@ -160,7 +165,19 @@ pub(super) fn incident_page(model: &Model) -> Option<Page> {
         }
         Some(Ok(report)) => page = render::incident::page(report, &model.terminal),
     }
+    page.fold();
     Some(page)
+}
+
+/// Why a yes in this console would be of no use, as far as that is known.
+fn useless(model: &Model, sent: &Sent) -> Option<String> {
+    match (&model.key, &model.operator) {
+        (Err(why), _) => Some(format!("This console cannot approve: {why}")),
+        (Ok(_), Some(operator)) if !sent.counts(operator) => {
+            Some(format!("{operator} is not among those whose approval counts here: it would be refused."))
+        }
+        (Ok(_), _) => None,
+    }
 }
 
 /// What is open as a page, the same as `dialtone approve` shows; none when nothing is open.
@@ -184,13 +201,12 @@ pub(super) fn open_page(model: &Model) -> Option<Page> {
                     render::rollout::page(rollout, &model.terminal, extent)
                 }
             };
-            if let Err(why) = model.key.as_ref().map_err(|why| why.as_str())
-                && sent.waits()
-            {
+            if let Some(warning) = useless(model, sent).filter(|_| sent.waits()) {
                 page.blank();
-                page.flow(2, &[page.span(&format!("This console cannot approve: {why}"), Style::Warning)]);
+                page.flow(2, &[page.span(&warning, Style::Warning)]);
             }
         }
     }
+    page.fold();
     Some(page)
 }

@@ -67,7 +67,7 @@ pub(crate) fn rows(page: &Page, node: &NodeReport, terminal: &Terminal) -> Vec<[
     rows
 }
 
-/// Who gets an answer and who does not: `controller, here`, or `not controller (timed out), not here (timed out)`.
+/// Who gets an answer and who does not: `controller, here`, or `not controller (timed out), here`, or `nobody (timed out)`.
 fn answers(node: &NodeReport, engine: &EngineSummary) -> (String, Style) {
     let of_engine = |reached: &&Reachability| {
         let port = format!(":{}", reached.port);
@@ -81,6 +81,12 @@ fn answers(node: &NodeReport, engine: &EngineSummary) -> (String, Style) {
         outcome => format!("not {} ({})", seen.vantage, symptom(outcome)),
     };
     let good = reached.seen.iter().all(|seen| seen.outcome == Symptom::Ok);
+    if let ([first, others @ ..], false) = (reached.seen.as_slice(), good)
+        && !others.is_empty()
+        && others.iter().all(|seen| seen.outcome == first.outcome)
+    {
+        return (format!("nobody ({})", symptom(first.outcome)), Style::Bad);
+    }
     let words: Vec<String> = reached.seen.iter().map(one).collect();
     (words.join(", "), if good { Style::Good } else { Style::Bad })
 }

@@ -103,6 +103,20 @@ impl Page {
         self.lines.splice(at..at, other.lines);
     }
 
+    /// Breaks lines that were left whole to be pasted, for a screen from which nobody pastes what does not fit it.
+    pub(crate) fn fold(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        for line in lines {
+            let text: String = line.iter().map(Span::text).collect();
+            if text.chars().count() <= self.width {
+                self.lines.push(line);
+                continue;
+            }
+            let hang = text.chars().take_while(|c| *c == ' ').count() + 2;
+            self.flow(hang.min(self.width / 2), &line);
+        }
+    }
+
     /// Cuts it, or adds empty lines, so that it has this many.
     pub(crate) fn fill(&mut self, lines: usize) {
         self.lines.resize(lines, Vec::new());
@@ -294,6 +308,15 @@ mod tests {
         let spans = [page.span("one two ", Style::Strong), page.span("three abcdefghijklmnop", Style::Plain)];
         page.flow(2, &spans);
         assert_eq!(page.to_text(), "one two\n  three\n  abcdefghij\n  klmnop\n");
+    }
+
+    #[test]
+    fn what_was_left_whole_is_folded_for_a_screen() {
+        let mut page = page(12, true, false);
+        page.whole(2, "one two three", Style::Command);
+        page.whole(0, "short", Style::Plain);
+        page.fold();
+        assert_eq!(page.to_text(), "  one two\n    three\nshort\n");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use common_model::diagnosis::{ChangeSeen, Citation, Link, Remedy, RemedyKind, RuledOut};
 use common_model::{Diagnosis, EvidenceId};
+use common_plan::Action;
 
 use super::{Cautions, Detail, is_healthy};
 use crate::render::time::{ago, local, local_and_ago};
@@ -330,8 +331,14 @@ fn is_position(line: &str) -> bool {
 /// Who carries a remedy out, where it is not the reader on the node; and how to have it done, where there is a plan.
 fn by(remedy: &Remedy) -> String {
     let who = match (remedy.kind, &remedy.plan_id) {
-        (RemedyKind::PullRequest, Some(plan)) => return format!(" (by a pull request: dialtone approve {plan})"),
-        (_, Some(plan)) => return format!(" (by the node: dialtone approve {plan})"),
+        (kind, Some(plan)) => {
+            let whom = match kind {
+                RemedyKind::PullRequest => "a pull request",
+                _ if remedy.action.as_str() == Action::SecurityGroupAllow.to_string() => "the controller",
+                _ => "the node",
+            };
+            return format!(" (by {whom}: dialtone approve {plan})");
+        }
         (RemedyKind::Approve, None) => " (by the node, once approved)",
         (RemedyKind::PullRequest, None) => " (by a pull request)",
         (RemedyKind::Client, None) => " (on the client)",

@@ -45,6 +45,7 @@ pub(crate) fn page(fetched: &Fetched, terminal: &Terminal, detail: Detail) -> Pa
     sections.checked();
     sections.expires();
     sections.approved();
+    sections.next();
     if detail == Detail::Everything {
         sections.exact();
     }
@@ -87,11 +88,13 @@ pub(crate) fn transition(page: &mut Page, indent: usize, action: Action, transit
     let hang = time.width();
     let (_, style) = sign(transition.stage);
     let because = reason(transition).map(|because| format!(": {because}")).unwrap_or_default();
-    let spans = [
-        time,
-        page.span(stage(action, transition.stage), style),
-        page.span(&format!(" — {}{because}", transition.who), Style::Plain),
-    ];
+    // Proposed again by a person's approval: it was not enough.
+    let stage = match transition.stage {
+        Stage::Proposed if transition.who == "controller" => "proposed",
+        Stage::Proposed => "approved, and not by enough yet",
+        other => stage(action, other),
+    };
+    let spans = [time, page.span(stage, style), page.span(&format!(" — {}{because}", transition.who), Style::Plain)];
     page.flow(hang, &spans);
 }
 
@@ -278,6 +281,16 @@ impl Sections<'_> {
             self.entry("", &format!("  rollout {by} brings it to the nodes: dialtone approve {by}"), Style::Strong);
         }
         self.page.blank();
+    }
+
+    /// What there is to do about one that came to nothing.
+    fn next(&mut self) {
+        let record = self.record();
+        let came_to_nothing = record.stage.is_final() && record.stage != Stage::Verified;
+        if came_to_nothing && record.rollout.is_none() {
+            let text = format!("dialtone diagnose {} proposes what fits then", self.plan().goal.endpoint);
+            self.entry("NEXT", &text, Style::Plain);
+        }
     }
 
     fn exact(&mut self) {

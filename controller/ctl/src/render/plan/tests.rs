@@ -40,7 +40,7 @@ fn the_life_of_a_plan_is_told_in_order() {
     ]);
     let text = text(&ended, Detail::Usual);
     let told = "✗ rolled back — Set vm.max_map_count from 65530 to 262144 on es-1 and start\n  elasticsearch.service \
-                [09cfd0aaced3d8f6]\n\n  07:59:00 UTC  waits for approval — controller\n  07:59:10 UTC  approved — operator \
+                [09cfd0aaced3d8f6]\n\n  07:59:00 UTC  proposed — controller\n  07:59:10 UTC  approved — operator \
                 alice\n  07:59:11 UTC  live, on trial — node es-1\n  08:00:00 UTC  rolled back — node es-1: \
                 http://es-1:9200 still times out\n\nDOES       sysctl";
     assert!(text.starts_with(told), "{text}");

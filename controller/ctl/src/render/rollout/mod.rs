@@ -42,11 +42,12 @@ pub(crate) fn page(fetched: &FetchedRollout, terminal: &Terminal, extent: Extent
     // Said once where every node gets the same.
     let same = plans.iter().all(|plan| plans.first().is_some_and(|first| first.plan.step == plan.plan.step));
     for (n, (turn, plan)) in rollout.turns.iter().zip(plans).enumerate() {
-        node(&mut page, n, turn, terminal);
+        node(&mut page, n, turn, rollout.stop.as_deref(), terminal);
         if !same {
             steps(&mut page, "", &plan.plan.step, 3);
         }
     }
+    next(&mut page, rollout);
     history(&mut page, rollout, extent, terminal);
     if let Some(plan) = plans.first().filter(|_| same) {
         steps(&mut page, "DOES", &plan.plan.step, 0);
@@ -132,6 +133,17 @@ fn head(page: &mut Page, rollout: &Rollout) {
     page.flow(2, &spans);
 }
 
+/// What there is to do about one that stopped.
+fn next(page: &mut Page, rollout: &Rollout) {
+    if rollout.stage != RolloutStage::Stopped {
+        return;
+    }
+    let failed = rollout.turns.iter().find(|turn| turn.phase == Phase::Failed);
+    let first = failed.map(|turn| format!("dialtone diagnose {}; then ", turn.node)).unwrap_or_default();
+    let text = format!("{first}dialtone rollout propose {} proposes it anew", rollout.cluster);
+    entry(page, "NEXT", &text, Style::Warning);
+}
+
 /// How it fared so far; of one that was only proposed the head has said everything.
 fn history(page: &mut Page, rollout: &Rollout, extent: Extent, terminal: &Terminal) {
     if rollout.history.len() < 2 {
@@ -162,12 +174,13 @@ pub(crate) fn moment(page: &mut Page, indent: usize, moment: &Moment, terminal: 
     page.flow(hang, &spans);
 }
 
-fn node(page: &mut Page, n: usize, turn: &Turn, terminal: &Terminal) {
+/// What it stopped for is not said again.
+fn node(page: &mut Page, n: usize, turn: &Turn, stop: Option<&str>, terminal: &Terminal) {
     let (sign, style) = sign_of(turn.phase);
     let label = if n == 0 { "NODES" } else { "" };
     let since = if is_under_way(turn.phase) { format!(", {}", ago(turn.since, terminal.now)) } else { String::new() };
-    let said =
-        turn.said.as_ref().filter(|_| turn.phase != Phase::Waits).map(|said| format!(" — {said}")).unwrap_or_default();
+    let is_new = |said: &&String| turn.phase != Phase::Waits && !stop.is_some_and(|stop| stop.contains(said.as_str()));
+    let said = turn.said.as_ref().filter(is_new).map(|said| format!(" — {said}")).unwrap_or_default();
     let spans = [
         page.span(&format!("{label:MARGIN$}"), Style::Strong),
         page.span(&format!("{}. ", n + 1), Style::Plain),
