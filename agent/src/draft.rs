@@ -53,3 +53,18 @@ pub(crate) fn envelope(
     };
     Ok((class, envelope.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use common_evidence::collectors::nftables::COLLECTOR;
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_complains_is_redacted_too() {
+        let complaint = "nft ended with 1: line 3: password=hunter2 is no chain";
+        let failure = Failure { reason: FailureReason::Other, message: complaint.to_owned() };
+        let Body::Failed(failure) = redacted(&COLLECTOR, Err(failure)) else { panic!("not a failure") };
+        assert_eq!(failure.message, "nft ended with 1: line 3: password=[redacted] is no chain");
+    }
+}

@@ -22,6 +22,10 @@ const PURE_CLIPPY: &str = ".config/pure/clippy.toml";
 const CATALOGUES: [&str; 3] =
     ["common/evidence/src/collectors", "controller/diagnose/src/causes", "controller/remedy/src/actions"];
 
+/// The only files of what is installed that start programs; which ones is tried by `make prove ONLY=I21`.
+const STARTERS: [&str; 4] =
+    ["agent/sources/src/command.rs", "agent/act/src/tools.rs", "agent/act/src/guard.rs", "controller/forge/src/git.rs"];
+
 /// Unfinished work, split so that this file does not find itself.
 const UNFINISHED: [&str; 4] =
     [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME"), concat!("XX", "X:")];
@@ -30,7 +34,8 @@ const UNFINISHED: [&str; 4] =
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for file in workspace::files("*.rs")?.iter().filter(|file| !is_generated(file)) {
-        problems.extend(in_source(&read(file)?).map(|problem| format!("{file}: {problem}")));
+        let text = read(file)?;
+        problems.extend(in_source(&text).chain(starter(file, &text)).map(|problem| format!("{file}: {problem}")));
     }
     for file in workspace::files(".")?.iter().filter(|file| *file != "Cargo.lock") {
         // What is not text names nothing.
@@ -67,6 +72,16 @@ fn in_source(text: &str) -> impl Iterator<Item = String> {
     let length = (lines > MAX_LINES).then(|| format!("has {lines} lines; {MAX_LINES} is the most"));
     let unfinished = UNFINISHED.into_iter().filter(|word| text.contains(word)).map(|word| format!("has {word}"));
     opening.into_iter().chain(length).chain(unfinished.collect::<Vec<_>>())
+}
+
+/// Starting a program, by any of the types that do, where that is not to be done.
+fn starter(file: &str, text: &str) -> Option<String> {
+    let installed = ["agent/", "common/", "controller/"].iter().any(|folder| file.starts_with(folder));
+    if !installed || file.contains("/tests/") || file.ends_with("tests.rs") || STARTERS.contains(&file) {
+        return None;
+    }
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.contains("process::Command").then(|| format!("starts programs, which only {} do", STARTERS.join(", ")))
 }
 
 /// A path such as `/src` is too common a word to look for.
@@ -133,6 +148,17 @@ mod tests {
     fn a_source_file_opens_with_what_it_is_for() {
         assert_eq!(problems("//! Parses.\nfn a() {}\n"), Vec::<String>::new());
         assert_eq!(problems("fn a() {}\n").len(), 1);
+    }
+
+    #[test]
+    fn programs_are_started_in_few_places() {
+        let text = "//! Runs.\nuse std::process::Command;\n";
+        assert!(starter("controller/src/plans.rs", text).is_some());
+        assert!(starter("common/tls/src/ca.rs", "use tokio::process::Command;").is_some());
+        for other in ["controller/forge/src/git.rs", "controller/tests/commands.rs", "tests/node/src/lib.rs"] {
+            assert_eq!(starter(other, text), None, "{other}");
+        }
+        assert_eq!(starter("agent/sources/src/file.rs", "//! Reads.\n#[cfg(test)]\nuse std::process::Command;"), None);
     }
 
     #[test]

@@ -146,15 +146,15 @@ impl Host {
     }
 
     /// Starts the actuator, which stops at a point if there is one, and waits until it listens.
-    pub fn serve(&self, stop_at: Option<&str>) -> Actuator {
+    pub fn serve(&self, stop_at: Option<&str>) -> Running {
         self.serve_telling(stop_at, Stdio::null())
     }
 
     /// As [`Host::serve`]; what it tells the journal goes there.
-    pub fn serve_telling(&self, stop_at: Option<&str>, journal: Stdio) -> Actuator {
+    pub fn serve_telling(&self, stop_at: Option<&str>, journal: Stdio) -> Running {
         let mut command = self.command("serve");
         command.args(stop_at.into_iter().flat_map(|point| ["--stop-at", point]));
-        let actuator = Actuator { child: command.stderr(journal).spawn().unwrap() };
+        let actuator = Running::start(command.stderr(journal));
         until("the actuator listens", || self.connect().is_some());
         actuator
     }
@@ -279,26 +279,39 @@ impl Drop for Host {
     }
 }
 
-/// A running actuator; killed when it goes out of scope.
+/// A running program; killed when it goes out of scope.
 #[derive(Debug)]
-pub struct Actuator {
-    child: Child,
-}
+pub struct Running(Child);
 
-impl Actuator {
+impl Running {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
     /// Its process.
     pub fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+        Pid::from_child(&self.0)
     }
 
-    /// kill -9.
+    /// What is piped from and to it.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// kill -9; nothing where it has ended.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Whether it has ended by itself, or was killed.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
     }
 }
 
-impl Drop for Actuator {
+impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
     }

@@ -3,11 +3,11 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::chown;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use common_model::NodeName;
 use common_tls::Identity;
-use tests_node::Host;
+use tests_node::{Host, Running};
 
 use crate::authority::{ADDRESS, Authority};
 use crate::programs;
@@ -25,9 +25,7 @@ exec setpriv --reuid="$3" --regid="$3" --clear-groups "$2" run --config "$4"
 
 /// A running agent; killed when it goes out of scope.
 #[derive(Debug)]
-pub(crate) struct Agent {
-    child: Child,
-}
+pub(crate) struct Agent(#[expect(dead_code, reason = "it is there to be killed")] Running);
 
 impl Agent {
     /// The agent of a node, which trusts this authority.
@@ -49,15 +47,7 @@ impl Agent {
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", ENTER, "sh"]).arg(host.root()).arg(programs::agent());
         command.arg(user.to_string()).arg(config);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Self { child }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        Self(Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log)))
     }
 }
 

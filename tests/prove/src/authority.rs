@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agent_act::clock::now;
@@ -15,6 +15,7 @@ use common_tls::{Credentials, Identity};
 use controller_store::{Batch, Order, SledStore, Store, scan_prefix};
 use serde_json::json;
 use tempfile::TempDir;
+use tests_node::Running;
 
 use crate::machine::Machine;
 use crate::programs;
@@ -70,27 +71,27 @@ impl Authority {
     }
 
     /// Starts the real controller.
-    pub(crate) fn run(&self) -> Child {
+    pub(crate) fn run(&self) -> Running {
         self.run_stopping(None)
     }
 
     /// Starts the real controller, which stops at a point if there is one.
-    pub(crate) fn run_stopping(&self, at: Option<&str>) -> Child {
+    pub(crate) fn run_stopping(&self, at: Option<&str>) -> Running {
         let mut command = self.command();
         command.envs(at.map(|point| ("DIALTONE_STOP_AT", point)));
         self.start(command)
     }
 
     /// Starts it on another machine.
-    pub(crate) fn run_on(&self, machine: &Machine) -> Child {
+    pub(crate) fn run_on(&self, machine: &Machine) -> Running {
         let mut command = machine.command(programs::controller());
         command.arg("--config").arg(self.config());
         self.start(command)
     }
 
-    fn start(&self, mut command: Command) -> Child {
+    fn start(&self, mut command: Command) -> Running {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
-        command.arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap()
+        Running::start(command.arg("run").stdout(Stdio::null()).stderr(log))
     }
 
     /// What its audit log says of a plan, by the words of the events. It must not run meanwhile.

@@ -4,20 +4,20 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use common_plan::{
     CarriedOutBy, ConfigEdit, Digest, Goal, Plan, PlanBytes, PlanId, SCHEMA, SecurityGroupAllow, Step, Why,
 };
-use rustix::process::Pid;
+use common_tls::Role;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests_node::{is_stopped, new_key, until};
+use tests_node::{Running, is_stopped, new_key, until};
 use tests_remote::{Gitea, Instance, Moto, REGION};
 use tokio::runtime::Runtime;
 
 use crate::authority::Authority;
-use crate::laptop::Laptop;
+use crate::operator::Operator;
 
 /// What the plans are for; the controller looks there from outside.
 const ENDPOINT: &str = "http://127.0.0.1:9200";
@@ -60,9 +60,9 @@ impl Servers {
 
 /// A controller with one approved plan of its own.
 pub(crate) struct Scene<'s> {
-    controller: Option<Child>,
+    controller: Option<Running>,
     authority: Authority,
-    laptop: Laptop,
+    alice: Operator,
     plan: PlanBytes,
     target: Target<'s>,
     _directory: TempDir,
@@ -82,8 +82,8 @@ impl<'s> Scene<'s> {
         authority.configure(&configuration);
         let plan = plan(target.step()).encode().unwrap();
         authority.keep_approved(&plan, &[new_key().approve(&plan).unwrap()]);
-        let laptop = Laptop::of_an_approver(&authority);
-        Self { controller: None, authority, laptop, plan, target, _directory: directory }
+        let alice = Operator::login(&authority, Role::Approver);
+        Self { controller: None, authority, alice, plan, target, _directory: directory }
     }
 
     fn id(&self) -> PlanId {
@@ -98,14 +98,11 @@ impl<'s> Scene<'s> {
 
     /// kill -9.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut controller) = self.controller.take() {
-            controller.kill().unwrap();
-            controller.wait().unwrap();
-        }
+        self.controller = None;
     }
 
     pub(crate) fn until_stopped(&self, point: &str) {
-        let pid = Pid::from_child(self.controller.as_ref().unwrap());
+        let pid = self.controller.as_ref().unwrap().pid();
         until(&format!("the controller stops at {point}"), || is_stopped(pid));
     }
 
@@ -115,7 +112,7 @@ impl<'s> Scene<'s> {
         let id = self.id().to_string();
         let known = |last: &Value| stages.iter().any(|stage| last["stage"] == *stage);
         until(&format!("the plan is {stages:?}"), || {
-            let shown = self.laptop.dialtone(&["plan", &id, "-o", "json"]);
+            let shown = self.alice.output(&["plan", &id, "-o", "json"]);
             // It may not listen yet.
             last =
                 serde_json::from_slice::<Value>(&shown.stdout).map(|shown| shown["record"].clone()).unwrap_or_default();
@@ -167,7 +164,7 @@ impl<'s> Scene<'s> {
 
     /// Panics unless exactly what the plan's stage says is there, once; and unless the audit log is whole.
     pub(crate) fn check(mut self, stage: &str, because: &str) {
-        let verified = self.laptop.dialtone(&["audit", "verify"]);
+        let verified = self.alice.output(&["audit", "verify"]);
         assert!(verified.status.success(), "dialtone audit verify: {verified:?}");
         self.kill();
         let told = format!("told {stage}: {because}");
@@ -199,12 +196,6 @@ impl<'s> Scene<'s> {
         }
         let acts = self.authority.audited(&self.id()).iter().filter(|event| *event == "plan-acts").count();
         assert!(acts <= 1, "{told}, and {acts} times that something is about to be done");
-    }
-}
-
-impl Drop for Scene<'_> {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

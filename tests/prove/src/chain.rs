@@ -4,12 +4,11 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Child;
 use std::time::Duration;
 
 use common_model::NodeName;
 use rustix::process::Pid;
-use tests_node::{Actuator, is_stopped, resume, until};
+use tests_node::{Running, is_stopped, resume, until};
 
 use crate::agent::Agent;
 use crate::authority::Authority;
@@ -48,9 +47,9 @@ enum Part {
 
 /// In the order in which they go: the directories last.
 struct Chain {
-    controller: Child,
+    controller: Running,
     agent: Option<Agent>,
-    actuator: Option<Actuator>,
+    actuator: Option<Running>,
     node: NodeName,
     authority: Authority,
     scene: Scene,
@@ -127,7 +126,7 @@ impl Chain {
 
     fn kill(&mut self, part: Part) {
         match part {
-            Part::Controller => end(&mut self.controller),
+            Part::Controller => self.controller.kill(),
             Part::Agent => self.agent = None,
             Part::Actuator => self.actuator = None,
             Part::Guard => {
@@ -152,7 +151,7 @@ impl Chain {
     }
 
     fn start_again(&mut self, killed: &[Part]) {
-        if killed.contains(&Part::Controller) && has_ended(&mut self.controller) {
+        if killed.contains(&Part::Controller) && self.controller.has_ended() {
             self.controller = self.authority.run();
         }
         if self.agent.is_none() {
@@ -165,7 +164,7 @@ impl Chain {
 
     /// Another controller of the same CA takes the place of the real one, and hands the plan over as if it never had been.
     fn send_again(&mut self) {
-        end(&mut self.controller);
+        self.controller.kill();
         let scripted = Scripted::start(&self.authority);
         scripted.await_agent(&self.node);
         let approval = self.scene.host.key().approve(&self.scene.plan).unwrap();
@@ -181,26 +180,10 @@ impl Chain {
     }
 }
 
-impl Drop for Chain {
-    fn drop(&mut self) {
-        end(&mut self.controller);
-    }
-}
-
 const JOURNAL: &str = "actuator.log";
 
 fn journal(scene: &Scene) -> File {
     File::options().append(true).create(true).open(scene.host.path(JOURNAL)).unwrap()
-}
-
-fn end(child: &mut Child) {
-    // It may have been killed before.
-    child.kill().ok();
-    child.wait().unwrap();
-}
-
-fn has_ended(child: &mut Child) -> bool {
-    child.try_wait().unwrap().is_some()
 }
 
 /// Answers every connection as Elasticsearch does, until it is dropped.

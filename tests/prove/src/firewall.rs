@@ -1,9 +1,10 @@
 //! The calling thread's own nftables: a chain that drops what a plan lets in, and the kernel's own word on what was added to it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use common_plan::{FirewallAllow, Opening, Place, PlanId, Step};
+use tests_node::Running;
 
 const NFT: &str = "/usr/sbin/nft";
 const DROP: &str = "tcp dport 9200 drop";
@@ -57,7 +58,7 @@ fn mark(plan: &PlanId) -> String {
 /// Hears of every rule that the kernel takes, in order.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    nft: Child,
+    _nft: Running,
     lines: BufReader<ChildStdout>,
     signs: u64,
     heard: Vec<String>,
@@ -67,9 +68,9 @@ impl Monitor {
     /// From now on.
     pub(crate) fn start() -> Self {
         let mut nft = Command::new(NFT);
-        let mut nft = nft.args(["monitor", "new", "rules"]).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(nft.stdout.take().unwrap());
-        let mut monitor = Self { nft, lines, signs: 0, heard: Vec::new() };
+        let mut nft = Running::start(nft.args(["monitor", "new", "rules"]).stdout(Stdio::piped()));
+        let lines = BufReader::new(nft.child().stdout.take().unwrap());
+        let mut monitor = Self { _nft: nft, lines, signs: 0, heard: Vec::new() };
         // It says nothing when it has begun to listen, so it is asked until it answers.
         set("table inet signs {\nchain signs {\n}\n}\n");
         tests_node::until("nft monitor listens", || {
@@ -100,12 +101,5 @@ impl Monitor {
             self.heard.push(line);
         }
         self.heard.iter().filter(|line| line.contains(&mark(plan))).count() as u64
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        self.nft.kill().unwrap();
-        self.nft.wait().unwrap();
     }
 }

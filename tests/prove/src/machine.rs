@@ -2,13 +2,14 @@
 //! host has them, all that it writes lies in one directory, and every program that is executed there is seen.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+use tests_node::Running;
 
 use crate::executed::Executed;
+use crate::network::kept;
 
 /// What makes it, below `$1`. Whatever is bound is this machine's own, and no part of what is watched.
 const MAKE: &str = r#"
@@ -20,7 +21,9 @@ exec chroot "$1/root" sh -c 'echo ready; exec cat'
 
 /// It is there until it is dropped; end what runs there first.
 pub(crate) struct Machine {
-    keeper: Child,
+    keeper: Running,
+    /// Where others see its `/`.
+    root: PathBuf,
     executed: Executed,
     directory: TempDir,
 }
@@ -35,25 +38,23 @@ impl Machine {
         plant(&directory.path().join("planted"));
         let mut keeper = Command::new("unshare");
         keeper.args(["--mount", "sh", "-c", MAKE, "sh"]).arg(directory.path());
-        let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "no overlay could be mounted: this needs root");
-        let executed = Executed::on(Path::new(&format!("/proc/{}/root", keeper.id())));
-        Self { keeper, executed, directory }
+        let keeper = kept(&mut keeper);
+        let root = Path::new("/proc").join(keeper.pid().as_raw_nonzero().to_string()).join("root");
+        let executed = Executed::on(&root);
+        Self { keeper, root, executed, directory }
     }
 
     /// A program that will run there, in the network of the thread that starts it.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--mount", "--root", "--target"]).arg(self.keeper.id().to_string()).arg("--");
+        command.args(["--mount", "--root", "--target"]).arg(self.keeper.pid().as_raw_nonzero().to_string()).arg("--");
         command.arg(program.as_ref()).stdin(Stdio::null());
         command
     }
 
     /// A file there, by its absolute path, to change it as somebody on that host would.
     pub(crate) fn at(&self, path: &str) -> PathBuf {
-        Path::new("/proc").join(self.keeper.id().to_string()).join("root").join(path.trim_start_matches('/'))
+        self.root.join(path.trim_start_matches('/'))
     }
 
     /// The directory of all that was planted.
@@ -69,12 +70,5 @@ impl Machine {
     /// Programs that were executed there by programs of ours, or by what those started.
     pub(crate) fn executed(&self) -> &Executed {
         &self.executed
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.keeper.kill().unwrap();
-        self.keeper.wait().unwrap();
     }
 }

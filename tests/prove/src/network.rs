@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tests_node::Running;
 
 /// Whoever keeps the namespace open until the thread is in it. Threads and programs that it starts from then on are in it, too.
 #[derive(Debug)]
 pub(crate) struct Network {
-    keeper: Child,
+    _keeper: Running,
 }
 
 impl Network {
@@ -18,19 +19,18 @@ impl Network {
     pub(crate) fn enter() -> Self {
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", "ip link set lo up && echo ready && exec cat"]);
-        let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare (needs root)");
-        let mut line = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "no network namespace could be made: this needs root");
-        let namespace = File::open(format!("/proc/{}/ns/net", keeper.id())).unwrap();
+        let keeper = kept(&mut command);
+        let namespace = File::open(format!("/proc/{}/ns/net", keeper.pid().as_raw_nonzero())).unwrap();
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        Self { keeper }
+        Self { _keeper: keeper }
     }
 }
 
-impl Drop for Network {
-    fn drop(&mut self) {
-        self.keeper.kill().unwrap();
-        self.keeper.wait().unwrap();
-    }
+/// A process that keeps a namespace open, once it has said that it is ready.
+pub(crate) fn kept(command: &mut Command) -> Running {
+    let mut keeper = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut line = String::new();
+    BufReader::new(keeper.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n", "no namespace could be made: this needs root");
+    keeper
 }

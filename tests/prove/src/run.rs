@@ -107,9 +107,9 @@ impl Run {
         self.seen.lock().unwrap().clone()
     }
 
-    /// One more of a sort.
-    pub fn count(&self, sort: &str) {
-        *self.seen.lock().unwrap().counts.entry(sort.to_owned()).or_default() += 1;
+    /// So many more of a sort.
+    pub fn add(&self, sort: &str, count: u64) {
+        *self.seen.lock().unwrap().counts.entry(sort.to_owned()).or_default() += count;
     }
 
     /// Something measured, in the unit that its name says.
@@ -129,9 +129,14 @@ impl Trial<'_> {
         self.run.strict
     }
 
-    /// [`Run::count`].
+    /// One more of a sort.
     pub fn count(&self, sort: &str) {
-        self.run.count(sort);
+        self.add(sort, 1);
+    }
+
+    /// [`Run::add`].
+    pub fn add(&self, sort: &str, count: u64) {
+        self.run.add(sort, count);
     }
 
     /// [`Run::sample`].

@@ -3,14 +3,15 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use common_tls::{Identity, Role};
 use serde_json::Value;
-use tests_node::until;
+use tests_node::{Running, until};
 
 use crate::authority::{ADDRESS, Authority};
 use crate::machine::Machine;
+use crate::operator::Operator;
 use crate::programs;
 
 /// What clients were told; the engine listens on another port.
@@ -29,9 +30,10 @@ exec "$agent" run --config "$config"
 
 /// Who runs there; ended when it goes out of scope.
 pub(crate) struct Whole {
-    controller: Child,
-    agent: Child,
+    _controller: Running,
+    _agent: Running,
     pub(crate) machine: Machine,
+    alice: Operator,
     authority: Authority,
 }
 
@@ -39,7 +41,9 @@ impl Whole {
     /// Starts it, in the calling thread's network. The repository has this file for the node. The engine gets these arguments, and
     /// the first of them as a password in its environment.
     pub(crate) fn start(machine: Machine, yml: &str, engine: &[String]) -> Self {
-        assert!(Command::new("ip").args(["address", "add", "10.99.0.1/24", "dev", "lo"]).status().unwrap().success());
+        assert!(
+            Command::new("ip").args(["address", "replace", "10.99.0.1/24", "dev", "lo"]).status().unwrap().success()
+        );
         let authority = Authority::init();
         repository(&authority.directory().join("repository"), yml);
         authority.configure(&format!(
@@ -57,14 +61,9 @@ impl Whole {
         let mut agent = machine.command("/usr/bin/unshare");
         agent.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", START, "sh", &engine[0]]);
         agent.arg(programs::agent()).arg(config).args(&engine[1..]);
-        let agent = agent.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let whole = Self { controller, agent, machine, authority };
-        let operator = Identity::Operator { name: "alice".parse().unwrap(), role: Role::Admin };
-        let home = whole.home().join(".config/dialtone");
-        whole.authority.issue(&operator).save(&home.join("127.0.0.1_credentials")).unwrap();
-        fs::write(home.join("config.yaml"), format!("controller: {ADDRESS}\n")).unwrap();
-        whole.said(&["key"]);
-        whole
+        let agent = Running::start(agent.stdout(log.try_clone().unwrap()).stderr(log));
+        let alice = Operator::login(&authority, Role::Admin);
+        Self { _controller: controller, _agent: agent, machine, alice, authority }
     }
 
     /// All that is kept of controller, agent and operator.
@@ -77,14 +76,10 @@ impl Whole {
         [self.directory().join("repository"), self.directory().join("state/repositories")]
     }
 
-    fn home(&self) -> PathBuf {
-        self.directory().join("home")
-    }
-
     /// `dialtone`, as alice runs it.
     pub(crate) fn dialtone(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
-        let mut command = self.machine.command(programs::dialtone());
-        command.args(arguments).env_clear().env("HOME", self.home()).env("LANG", "C.UTF-8").env("PATH", "/usr/bin");
+        let mut command = self.alice.at_home(self.machine.command(programs::dialtone()));
+        command.args(arguments);
         command
     }
 
@@ -134,17 +129,8 @@ impl Whole {
     }
 }
 
-impl Drop for Whole {
-    fn drop(&mut self) {
-        for child in [&mut self.agent, &mut self.controller] {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-}
-
 /// A bare repository with the node's file in it.
-fn repository(bare: &Path, yml: &str) {
+pub(crate) fn repository(bare: &Path, yml: &str) {
     let work = bare.with_extension("work");
     fs::create_dir_all(work.join(FILE).parent().unwrap()).unwrap();
     fs::write(work.join(FILE), yml).unwrap();

@@ -37,6 +37,7 @@ each! {
     what_is_not_confirmed_because_contact_is_lost_is_undone: "I12";
     what_is_not_confirmed_is_undone_whoever_has_died: "I13";
     no_secret_leaves_the_node: "I19";
+    nothing_acts_on_a_terminal: "I20";
     no_shell_is_executed: "I21";
     what_the_controller_carries_out_itself_is_done_once: "C1";
 }

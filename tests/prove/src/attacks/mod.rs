@@ -8,17 +8,17 @@ mod shown;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Child;
 
 use agent_act::clock;
 use common_model::NodeName;
 use common_plan::wire::{Doubt, Reply, Request};
 use common_plan::{Approval, ApprovalKey, Plan, PlanBytes, State, Step, Sysctl, SysctlSet};
-use tests_node::{Actuator, Host, Kernel, new_key, until};
+use common_tls::Role;
+use tests_node::{Host, Kernel, Running, new_key, until};
 
 use crate::agent::Agent;
 use crate::authority::Authority;
-use crate::laptop::Laptop;
+use crate::operator::Operator;
 use crate::programs;
 use crate::run::{Run, Trial};
 use crate::scripted::{Answer, Scripted, act};
@@ -81,7 +81,7 @@ pub(crate) struct Signed {
 /// A node with its real agent and actuator.
 pub(crate) struct Node {
     _agent: Agent,
-    _actuator: Actuator,
+    _actuator: Running,
     name: NodeName,
     /// Which of them it is.
     place: usize,
@@ -96,14 +96,14 @@ pub(crate) struct Node {
 pub(crate) struct World {
     nodes: Vec<Node>,
     scripted: Option<Scripted>,
-    real: Option<Child>,
+    real: Option<Running>,
     /// What the operator signs with; attacks use it only for what an operator did sign once, for something else.
     operator: ApprovalKey,
     /// The operator's second key.
     second: ApprovalKey,
     /// Made by whoever took the controller over.
     own: ApprovalKey,
-    laptop: Laptop,
+    alice: Operator,
     authority: Authority,
 }
 
@@ -116,16 +116,16 @@ impl World {
     pub(crate) fn taken_over(nodes: usize) -> Self {
         let authority = Authority::init();
         let scripted = Scripted::start(&authority);
-        let laptop = Laptop::of_an_approver(&authority);
+        let alice = Operator::login(&authority, Role::Approver);
         let second = new_key();
-        let made = |place| Node::join(place, &laptop, &second, &authority, &scripted);
+        let made = |place| Node::join(place, &alice, &second, &authority, &scripted);
         let nodes = std::thread::scope(|scope| {
             let made = &made;
             let making: Vec<_> = (0..nodes).map(|place| scope.spawn(move || made(place))).collect();
             making.into_iter().map(|node| node.join().unwrap()).collect()
         });
-        let operator = laptop.key();
-        Self { nodes, scripted: Some(scripted), real: None, operator, second, own: new_key(), laptop, authority }
+        let operator = alice.key();
+        Self { nodes, scripted: Some(scripted), real: None, operator, second, own: new_key(), alice, authority }
     }
 
     fn scripted(&self) -> &Scripted {
@@ -174,20 +174,11 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(real) = &mut self.real {
-            real.kill().unwrap();
-            real.wait().unwrap();
-        }
-    }
-}
-
 impl Node {
-    fn join(place: usize, laptop: &Laptop, second: &ApprovalKey, authority: &Authority, scripted: &Scripted) -> Self {
+    fn join(place: usize, alice: &Operator, second: &ApprovalKey, authority: &Authority, scripted: &Scripted) -> Self {
         let name: NodeName = format!("es-{}", place + 1).parse().unwrap();
-        let host = Host::named(name.as_str(), programs::actuator(), Kernel::File, laptop.key(), "");
-        host.write("etc/dialtone/policy.yaml", &policy(7, &laptop.key(), second));
+        let host = Host::named(name.as_str(), programs::actuator(), Kernel::File, alice.key(), "");
+        host.write("etc/dialtone/policy.yaml", &policy(7, &alice.key(), second));
         let journal = File::options().append(true).create(true).open(host.path(JOURNAL)).unwrap();
         let actuator = host.serve_telling(None, journal.into());
         let agent = Agent::start(&host, &name, authority);
@@ -198,7 +189,7 @@ impl Node {
             plan.encode().unwrap()
         };
         let carried_out = |bytes: PlanBytes, confirmed: bool, state: State| {
-            let approvals = vec![laptop.key().approve(&bytes).unwrap()];
+            let approvals = vec![alice.key().approve(&bytes).unwrap()];
             let request = host.act(&bytes);
             let Some(Reply::Applied { nonce, .. }) = host.ask(&request) else { panic!("not applied") };
             let plan = bytes.id();

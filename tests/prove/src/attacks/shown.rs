@@ -20,14 +20,14 @@ pub(super) const SWAPPED: Attack = Attack {
         // The record of the one, of the other, and of the other under the name of the one, with the bytes of the other.
         for record in [record(&harmless), record(&other), Record { id: asked.id(), ..record(&other) }] {
             scripted.show(swapped.clone(), record);
-            let output = world.laptop.dialtone(&["approve", &id, "--yes"]);
+            let output = world.alice.output(&["approve", &id, "--yes"]);
             let told = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success() && told.contains("nothing was signed"), "{told}");
         }
         assert_eq!(scripted.signed(), before, "something was signed");
         // Of the right bytes, what is shown is what they say, not what the controller says of them.
         scripted.show(asked, Record { title: "Nothing much".to_owned(), ..record(&harmless) });
-        let output = world.laptop.dialtone(&["plan", &id]);
+        let output = world.alice.output(&["plan", &id]);
         let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(told.contains(&VALUES[2].to_string()) && !told.contains("Nothing much"), "{told}");
     },

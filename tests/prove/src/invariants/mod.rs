@@ -35,6 +35,7 @@ registry! {
     i12_contact,
     i13_undone,
     i19_secrets,
+    i20_text,
     i21_programs,
     c1_carried,
 }

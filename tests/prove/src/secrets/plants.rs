@@ -151,7 +151,7 @@ const ARGUMENTS: &[&str] = &[
 ];
 
 /// A rule of the kernel's own firewall.
-pub(crate) const RULESET: &str = "table inet own {\nchain input {\ntcp dport 1 accept comment \"¤ ldap password=§\"\n\
+pub(crate) const RULESET: &str = "table inet own {\n}\ndelete table inet own\ntable inet own {\nchain input {\ntcp dport 1 accept comment \"¤ ldap password=§\"\n\
      tcp dport 2 log prefix \"token=§ \" accept comment \"secret: §\"\n}\n}\n";
 
 /// Writes it all below a directory.
