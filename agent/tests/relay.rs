@@ -144,6 +144,7 @@ async fn told(plan: &Plan, stage: &str, left_ms: u64) -> (Scene, Request) {
         at: now(),
         because: None,
         approvers: Vec::new(),
+        until: None,
     };
     actuator.say(&Reply::Done { entry }).await;
     (scene, request)

@@ -51,7 +51,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
 }
 
 fn tick(core: &Core) -> Result<(), PlanError> {
-    for kept in core.plans.open()? {
+    for kept in core.plans.current()? {
         let record = &kept.life.record;
         let unknown_until = take_report(core, record)?;
         core.plans.happened(&record.id, &Event::Tick { unknown_until }, now())?;
@@ -60,9 +60,9 @@ fn tick(core: &Core) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Takes in what the actuator of a node has reported about its open plans.
+/// Takes in what the actuator of a node has reported about its plans of which something is still to be heard.
 pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError> {
-    for kept in core.plans.open()?.iter().filter(|kept| kept.life.record.node == *node) {
+    for kept in core.plans.current()?.iter().filter(|kept| kept.life.record.node == *node) {
         take_report(core, &kept.life.record)?;
     }
     Ok(())
@@ -70,7 +70,7 @@ pub(crate) fn take_reports(core: &Core, node: &NodeName) -> Result<(), PlanError
 
 /// Takes in what a node reports about a plan; where its report does not know the plan, up to when the report is complete.
 pub(crate) fn take_report(core: &Core, record: &Record) -> Result<Option<Timestamp>, PlanError> {
-    let with_node = matches!(record.stage, Stage::Dispatched | Stage::Applied);
+    let with_node = matches!(record.stage, Stage::Dispatched | Stage::Applied) || record.is_open_for_now();
     if !with_node || record.action.carrier() == Carrier::Controller {
         return Ok(None);
     }
@@ -103,13 +103,13 @@ pub(crate) fn hand_over(core: &Core, id: &PlanId) -> Result<Kept, PlanError> {
     }
     let agent = core.live.agent(&record.node);
     let (Stage::Approved, Some(agent)) = (record.stage, agent) else { return Ok(kept) };
-    if let Some(unit) = kept.bytes.decode()?.step.restarts() {
+    if let Some(unit) = kept.bytes.decode()?.step.starts() {
         let run = core
             .present(&record.node)?
             .one::<Unit>(unit.as_str())
             .known()
             .and_then(|unit| unit.value.invocation.clone());
-        core.plans.about_to_restart(id, run)?;
+        core.plans.about_to_start(id, run)?;
     }
     let kept = core.plans.happened(id, &Event::Dispatched, now())?;
     if agent.act(act(&kept)) {
@@ -230,33 +230,42 @@ pub(crate) async fn look(
     }
 }
 
-/// The run of the unit that a plan restarts.
+/// The run of the unit that a plan starts or restarts.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Run {
-    /// The one from before the plan.
+    /// The one from before the plan, which restarts it.
     AsBefore,
-    /// Another one, or the plan restarts nothing.
+    /// Another one, or whether it is does not matter.
     New,
     /// Another one, which has failed; how.
     Failed(String),
 }
 
-async fn restarted(core: &Arc<Core>, plan: &Plan, run_before: Option<&str>) -> Result<Run, Status> {
-    let (Some(unit), Some(before)) = (plan.step.restarts().cloned(), run_before.map(str::to_owned)) else {
-        return Ok(Run::New);
-    };
-    let (core, node) = (Arc::clone(core), plan.node.clone());
+async fn restarted(core: &Arc<Core>, plan: &Plan, before: Option<&str>) -> Result<Run, Status> {
+    let Some(unit) = plan.step.starts().cloned() else { return Ok(Run::New) };
+    let restarts = plan.step.restarts().is_some();
+    let (core, node, before) = (Arc::clone(core), plan.node.clone(), before.map(str::to_owned));
     blocking(move || {
         let present = core.present(&node)?.one::<Unit>(unit.as_str());
-        let Some(state) = present.known().map(|cited| &cited.value) else { return Ok(Run::AsBefore) };
-        Ok::<_, PlanError>(match &state.invocation {
-            Some(run) if *run == before => Run::AsBefore,
-            _ if state.active_state == "failed" => {
-                Run::Failed(shown(&format!("{unit} was restarted and failed ({})", state.result)))
-            }
-            _ => Run::New,
-        })
+        let state = present.known().map(|cited| &cited.value);
+        Ok::<_, PlanError>(run_of(state, before.as_deref(), restarts))
     })
     .await
+}
+
+/// By systemd's id of it, which a failed one keeps.
+fn run_of(unit: Option<&Unit>, before: Option<&str>, restarts: bool) -> Run {
+    let run = unit.and_then(|unit| unit.invocation.as_deref());
+    match unit {
+        _ if restarts && before.is_none() => Run::New,
+        None if restarts => Run::AsBefore,
+        _ if run == before && restarts => Run::AsBefore,
+        Some(unit) if run.is_some() && run != before && unit.active_state == "failed" => {
+            let verb = if restarts { "restarted" } else { "started" };
+            Run::Failed(shown(&format!("{} was {verb} and failed ({})", unit.id, unit.result)))
+        }
+        _ => Run::New,
+    }
 }
 
 /// Whether what is known of the node is as it was after this moment.
@@ -267,4 +276,32 @@ fn is_fresh(core: &Core, node: &NodeName, since: Timestamp) -> bool {
 
 fn said(seen: &Diagnosis) -> String {
     shown(&seen.verdict.sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_run_that_has_failed_ends_the_waiting_and_the_old_one_does_not() {
+        let unit = |run: &str, state: &str| Unit {
+            id: "es.service".to_owned(),
+            invocation: Some(run.to_owned()),
+            active_state: state.to_owned(),
+            result: "exit-code".to_owned(),
+            ..Unit::default()
+        };
+        let of = |unit: &Unit, restarts: bool| run_of(Some(unit), Some("old"), restarts);
+        let failed = |verb: &str| Run::Failed(format!("es.service was {verb} and failed (exit-code)"));
+        assert_eq!(of(&unit("new", "failed"), false), failed("started"));
+        assert_eq!(of(&unit("new", "failed"), true), failed("restarted"));
+        // Why it is started.
+        assert_eq!(of(&unit("old", "failed"), false), Run::New);
+        assert_eq!(of(&unit("old", "active"), true), Run::AsBefore);
+        assert_eq!(of(&unit("new", "active"), true), Run::New);
+        assert_eq!(of(&unit("new", "activating"), false), Run::New);
+        // One that never ran before, and a unit of which nothing is known.
+        assert_eq!(run_of(Some(&unit("new", "failed")), None, false), failed("started"));
+        assert_eq!((run_of(None, Some("old"), true), run_of(None, None, false)), (Run::AsBefore, Run::New));
+    }
 }

@@ -1,8 +1,9 @@
 //! Plans and what becomes of them, over the store. Blocking.
 //!
 //! Partition `plans`: `plan/ID` holds the exact bytes and the life of a plan; `open/ID` is there for as long as it has not ended,
-//! `ended/MADE-ID` from then on, so that the newest are found without reading all. `acted/ID` says when the controller began to
-//! act on a plan of its own.
+//! `ended/MADE-ID` from then on, so that the newest are found without reading all. `limited/ID` is there for as long as what was
+//! verified for a limited time is not known to be taken back. `acted/ID` says when the controller began to act on a plan of its
+//! own.
 //! Every step of a life is written to the audit log first; where that fails, the step is not made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +36,7 @@ pub(crate) struct Kept {
     pub(crate) bytes: PlanBytes,
     /// How it stands.
     pub(crate) life: Life,
-    /// systemd's id of the unit's run right before it was handed over, where it restarts one: another one shows that it did.
+    /// systemd's id of the unit's run right before it was handed over, where it starts one: another one shows that it did.
     #[serde(default)]
     pub(crate) run_before: Option<String>,
 }
@@ -96,10 +97,25 @@ impl Plans {
 
     /// The plans that have not ended, newest first.
     pub(crate) fn open(&self) -> Result<Vec<Kept>, PlanError> {
-        let rows = scan_prefix(&*self.store, PARTITION, "open/", Order::Ascending, usize::MAX)?;
-        let ids = rows.iter().filter_map(|(key, _)| key.strip_prefix("open/")?.parse().ok());
-        let mut plans = ids.map(|id| self.get(&id)).collect::<Result<Vec<_>, _>>()?;
+        self.listed(&["open/"])
+    }
+
+    /// The plans of which something is still to be heard, newest first: those that have not ended, and what was verified for a
+    /// limited time and is not known to be taken back.
+    pub(crate) fn current(&self) -> Result<Vec<Kept>, PlanError> {
+        self.listed(&["open/", "limited/"])
+    }
+
+    fn listed(&self, prefixes: &[&str]) -> Result<Vec<Kept>, PlanError> {
+        let mut plans = Vec::new();
+        for prefix in prefixes {
+            for (key, _) in scan_prefix(&*self.store, PARTITION, prefix, Order::Ascending, usize::MAX)? {
+                let Some(id) = key.strip_prefix(prefix).and_then(|id| id.parse().ok()) else { continue };
+                plans.extend(self.known(&id)?);
+            }
+        }
         newest_first(&mut plans);
+        plans.dedup_by(|a, b| a.life.record.id == b.life.record.id);
         Ok(plans)
     }
 
@@ -108,17 +124,21 @@ impl Plans {
         let mut plans = self.open()?;
         let rows = scan_prefix(&*self.store, PARTITION, "ended/", Order::Descending, MAX_SHOWN)?;
         for id in rows.iter().filter_map(|(key, _)| ended_id(key)) {
-            match self.get(&id) {
-                Ok(kept) => plans.push(kept),
-                // Forgotten since the list was read.
-                Err(PlanError::Unknown(_)) => {}
-                Err(error) => return Err(error),
-            }
+            plans.extend(self.known(&id)?);
         }
         newest_first(&mut plans);
         plans.dedup_by(|a, b| a.life.record.id == b.life.record.id);
         plans.truncate(MAX_SHOWN);
         Ok(plans)
+    }
+
+    /// One of a list; none where it was forgotten since the list was read.
+    fn known(&self, id: &PlanId) -> Result<Option<Kept>, PlanError> {
+        match self.get(id) {
+            Ok(kept) => Ok(Some(kept)),
+            Err(PlanError::Unknown(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The plans whose ids begin like this, ended ones too.
@@ -138,7 +158,8 @@ impl Plans {
         for (n, (key, _)) in rows.into_iter().enumerate() {
             let Some((made_at, id)) = ended(&key) else { continue };
             if n >= MAX_ENDED || now.millis_since(made_at) > KEEP_MS {
-                batch = batch.delete(format!("plan/{id}")).delete(format!("acted/{id}")).delete(key);
+                let keys = ["plan", "limited", "acted"].map(|kind| format!("{kind}/{id}"));
+                batch = keys.into_iter().fold(batch, Batch::delete).delete(key);
             }
         }
         if batch.delete.is_empty() { Ok(()) } else { Ok(self.store.commit(PARTITION, &batch)?) }
@@ -210,6 +231,7 @@ impl Plans {
             link: None,
             reverted_by: None,
             rollout: rollout.cloned(),
+            until: None,
             follow_up: None,
         };
         let kept = Kept { bytes, life: Life::new(record), run_before: None };
@@ -267,8 +289,8 @@ impl Plans {
         Ok(self.store.commit(PARTITION, &batch)?)
     }
 
-    /// Notes which run of a unit a plan is about to end.
-    pub(crate) fn about_to_restart(&self, id: &PlanId, run: Option<String>) -> Result<(), PlanError> {
+    /// Notes which run of a unit was the last before a plan starts another.
+    pub(crate) fn about_to_start(&self, id: &PlanId, run: Option<String>) -> Result<(), PlanError> {
         let _writing = self.lock();
         let (mut kept, version) = self.versioned(id)?;
         kept.run_before = run;
@@ -330,8 +352,9 @@ pub(crate) fn shown(text: &str) -> String {
 
 fn put(kept: &Kept, version: Option<u64>) -> Result<Batch, serde_json::Error> {
     let record = &kept.life.record;
-    let (plan, open) = (format!("plan/{}", record.id), format!("open/{}", record.id));
+    let [plan, open, limited] = ["plan", "open", "limited"].map(|kind| format!("{kind}/{}", record.id));
     let batch = Batch::default().expect(&plan, version).put(plan, serde_json::to_vec(kept)?);
+    let batch = if record.is_open_for_now() { batch.put(limited, Vec::new()) } else { batch.delete(limited) };
     let ended = format!("ended/{:016x}-{}", record.made_at.0.max(0), record.id);
     Ok(if record.stage.is_final() { batch.delete(open).put(ended, Vec::new()) } else { batch.put(open, Vec::new()) })
 }

@@ -15,6 +15,9 @@ use system_tests::lab::{Engine, Host};
 /// How long the agent and the controller may take to see what a test did. Far more than they need.
 const SEEN: Duration = Duration::from_secs(30);
 
+/// The file with the controller's credentials for clusters; none are in it.
+pub(crate) const ENGINE_API: &str = "/etc/dialtone/engine-api.yaml";
+
 /// The fleet, and questions that wait for what a test did to be seen.
 pub(crate) struct Fleet(installed::Fleet);
 
@@ -42,7 +45,13 @@ impl Fleet {
     /// The same with these Debian packages on the controller's host.
     pub(crate) fn set_up_with(controller: &str, (term, seconds): (&str, u32), packages: &[&str]) -> Result<Self> {
         let fleet = installed::Fleet::set_up_with(controller, packages)?;
-        let settings = format!("s/^refresh_ms: .*/refresh_ms: 10000/; s/^  {term}: .*/  {term}: {seconds}/");
+        let settings = format!(
+            "s/^refresh_ms: .*/refresh_ms: 10000/; s/^  {term}: .*/  {term}: {seconds}/; \
+             s|^  credentials: null|  credentials: {ENGINE_API}|"
+        );
+        fleet.controller.write(ENGINE_API, "clusters: {}\n")?;
+        fleet.controller.check(&["chown", "root:dialtone-controller", ENGINE_API])?;
+        fleet.controller.check(&["chmod", "640", ENGINE_API])?;
         fleet.controller.check(&["sed", "--in-place", &settings, "/etc/dialtone/controller.yaml"])?;
         fleet.controller.check(&["systemctl", "restart", "dialtone-controller"])?;
         Ok(Self(fleet))
@@ -73,6 +82,11 @@ impl Fleet {
             thread::yield_now();
         }
     }
+}
+
+/// Text as it was before it was broken into lines.
+pub(crate) fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A node with an engine that answers and an agent that has joined; nobody else's until this is dropped.

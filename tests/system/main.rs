@@ -12,3 +12,4 @@ mod install_rpm;
 mod lab_works;
 mod remedy;
 mod rolling_restart;
+mod rolling_secured;

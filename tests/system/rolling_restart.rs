@@ -11,17 +11,17 @@ use serde_json::Value;
 use system_tests::lab::engine::Scheme;
 use system_tests::lab::{Engine, Host, Output, SysctlGuard, client, until};
 
-use crate::fleet::fleet;
+use crate::fleet::{fleet, unwrapped};
 use crate::remedy::console::Console;
 
 const CLUSTER: &str = "rolling";
 const NAMES: [&str; 3] = ["roll-1", "roll-2", "roll-3"];
 const ENGINE: Engine = Engine::Elasticsearch;
-const POLICY: &str = "/etc/dialtone/policy.yaml";
+pub(crate) const POLICY: &str = "/etc/dialtone/policy.yaml";
 /// What no evidence tells of: an option that this Java does not have.
 const BROKEN: &str = "/etc/elasticsearch/jvm.options.d/broken.options";
 /// Far more than a restart, and what follows it, takes.
-const LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// Three nodes in production mode, joined to the fleet.
 struct Cluster {
@@ -123,21 +123,25 @@ impl Cluster {
     }
 }
 
-fn dialtone(arguments: &[&str]) -> Output {
+pub(crate) fn dialtone(arguments: &[&str]) -> Output {
     fleet().dialtone(arguments).unwrap()
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// Proposes a rolling restart as soon as every node's policy is known: its id, and its nodes in order.
 fn propose() -> (String, Vec<String>) {
+    propose_in(CLUSTER)
+}
+
+/// Proposes a rolling restart of a cluster as soon as every node's policy is known: its id, and its nodes in order.
+pub(crate) fn propose_in(cluster: &str) -> (String, Vec<String>) {
     let proposed = until("a proposed rollout", Duration::from_secs(60), || {
-        let output = dialtone(&["rollout", "propose", CLUSTER, "--because", "a test", "-o", "json"]);
+        let output = dialtone(&["rollout", "propose", cluster, "--because", "a test", "-o", "json"]);
         Ok(output.success().then_some(output))
     });
-    let proposed = json(&proposed.unwrap_or_else(|_| panic!("{:?}", dialtone(&["rollout", "propose", CLUSTER]))));
+    let proposed = json(&proposed.unwrap_or_else(|_| panic!("{:?}", dialtone(&["rollout", "propose", cluster]))));
     let turns = proposed["rollout"]["turns"].as_array().unwrap();
     let nodes = turns.iter().map(|turn| turn["node"].as_str().unwrap().to_owned()).collect();
     (proposed["rollout"]["id"].as_str().unwrap().to_owned(), nodes)
@@ -150,16 +154,16 @@ fn look(id: &str) -> Option<Value> {
 }
 
 /// Waits until a rollout is as wanted.
-fn wait(id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait(id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let seen = until(what, LIMIT, || Ok(look(id).filter(&wanted)));
     seen.unwrap_or_else(|error| panic!("{error:#}: {:#}", look(id).unwrap_or_default()))
 }
 
-fn has_ended(rollout: &Value) -> bool {
+pub(crate) fn has_ended(rollout: &Value) -> bool {
     ["done", "stopped", "rejected", "expired"].iter().any(|stage| rollout["stage"] == *stage)
 }
 
-fn phases(rollout: &Value) -> Vec<&str> {
+pub(crate) fn phases(rollout: &Value) -> Vec<&str> {
     rollout["turns"].as_array().unwrap().iter().map(|turn| turn["phase"].as_str().unwrap()).collect()
 }
 
@@ -237,4 +241,26 @@ fn it_stops_at_the_node_that_does_not_come_up_and_says_where_it_stands() {
     cluster.wait_green();
     let healthy = dialtone(&["preflight", &order[1], "-o", "json"]);
     assert_eq!(healthy.code, Some(0), "{healthy:?}");
+}
+
+#[test]
+fn nothing_is_begun_while_the_cluster_is_without_one_of_its_nodes() {
+    let cluster = cluster();
+    let (id, order) = propose();
+    let before = cluster.starts();
+    let away = cluster.host(&order[2]);
+    ENGINE.stop(away).unwrap();
+    dialtone(&["approve", &id, "--yes"]);
+    let ended = wait(&id, "the end of the rollout", has_ended);
+    assert_eq!((ended["stage"].as_str(), phases(&ended)[1..].to_vec()), (Some("stopped"), vec!["untouched"; 2]));
+    let why = format!("the cluster does not have {} right now", order[2]);
+    assert!(ended["stop"].as_str().unwrap().contains(&why), "{ended:#}");
+
+    let said = dialtone(&["rollout", "propose", CLUSTER, "--because", "a test"]);
+    let why = format!("{0} is not in the cluster right now: dialtone diagnose {0}", order[2]);
+    assert!(said.code != Some(0) && unwrapped(&said.stderr).contains(&why), "{said:?}");
+    let judged = dialtone(&["preflight", &order[2]]);
+    assert!(unwrapped(&judged.stdout).contains("elasticsearch.service is inactive"), "{judged:?}");
+    assert_eq!((cluster.starts(), cluster.allocation()), (before, Value::Null));
+    ENGINE.start(away).unwrap().ok().unwrap();
 }

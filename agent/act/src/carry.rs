@@ -95,6 +95,7 @@ fn note(ledger: &Ledger<'_>, bytes: &PlanBytes, refusal: &Refusal) {
         at: clock::now(),
         because: Some(refusal.to_string()),
         approvers: Vec::new(),
+        until: None,
     };
     if let Err(error) = ledger.refuse(entry) {
         tell(&format!("cannot write down a refusal: {error}"));
@@ -191,7 +192,7 @@ pub fn recover(places: &Places) -> io::Result<()> {
         let undone = undone.and_then(|()| match guard::is_alive(places, &journal.entry.plan) {
             _ if journal.end().is_none() => Ok(()),
             Ok(true) => Ok(()),
-            _ => finish(&ledger, &mut journal, "nobody was left to end it in time"),
+            _ => finish(&ledger, &mut journal, "its guard was gone, by a boot or because somebody stopped it"),
         });
         if let Err(error) = undone {
             tell(&format!("cannot undo plan {}: {error}", journal.entry.plan));

@@ -116,6 +116,7 @@ impl<'a> Ledger<'a> {
     /// Writes the intent down, to last: from here on the plan is spent.
     pub fn begin(&self, bytes: &PlanBytes, authorized: &Authorized) -> io::Result<Journal> {
         let (id, now, boot_ms) = (bytes.id(), clock::now(), clock::boot_ms());
+        let limit_ms = authorized.plan.step.for_s().map(|seconds| u64::from(seconds) * 1000);
         let journal = Journal {
             entry: Entry {
                 plan: id.clone(),
@@ -124,11 +125,12 @@ impl<'a> Ledger<'a> {
                 at: now,
                 because: None,
                 approvers: authorized.approvers.clone(),
+                until: limit_ms.and_then(|limit| Some(now.plus_millis(i64::try_from(limit).ok()?))),
             },
             begun_at: now,
             deadline_boot_ms: boot_ms + u64::from(authorized.on_node.confirm_within_s) * 1000,
             nonce: None,
-            ends_boot_ms: authorized.plan.step.for_s().map(|seconds| boot_ms + u64::from(seconds) * 1000),
+            ends_boot_ms: limit_ms.map(|limit| boot_ms + limit),
         };
         let draft = self.places.plans().join(format!(".{id}.new"));
         files::make_dir(&draft, 0o700)?;

@@ -166,6 +166,14 @@ fn limited(host: &Host) -> PlanBytes {
 /// Live everywhere, and in no file.
 const FOR_NOW: (usize, usize) = (4, 0);
 
+/// What `netfilter-persistent save` does, should somebody call it while a port is open.
+fn save_iptables(host: &Host) {
+    let live = fs::read_to_string(host.path("usr/sbin/rules")).unwrap();
+    let own = live.lines().find(|line| line.starts_with("-A INPUT") && line.contains("10.1.1.0/24")).unwrap();
+    let kept = fs::read_to_string(host.path("etc/iptables/rules.v4")).unwrap();
+    host.write("etc/iptables/rules.v4", &kept.replace("COMMIT", &format!("{own}\nCOMMIT")));
+}
+
 #[test]
 fn what_is_opened_for_a_limited_time_is_shut_by_its_guard_alone() {
     let host = new_host();
@@ -173,8 +181,12 @@ fn what_is_opened_for_a_limited_time_is_shut_by_its_guard_alone() {
     done(&host, &plan);
     assert_eq!(rules(&host), FOR_NOW);
     host.recover();
-    assert_eq!(host.entry(&plan).unwrap().state, State::Persisted, "its guard lives");
+    let open = host.entry(&plan).unwrap();
+    assert_eq!(open.state, State::Persisted, "its guard lives");
+    assert!(open.until.is_some_and(|until| until.millis_since(open.at) <= 10_000), "{open:?}");
     assert_eq!(rules(&host), FOR_NOW);
+    save_iptables(&host);
+    assert_eq!(rules(&host), (4, 1));
     until("its time is over", || host.entry(&plan).unwrap().state == State::Reverted);
     assert_eq!(rules(&host), SHUT);
     assert_eq!(host.entry(&plan).unwrap().because.unwrap(), "its time was over");

@@ -1,9 +1,10 @@
 //! Files, the ends of files, and directories of files.
 
 use std::collections::BTreeSet;
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use common_evidence::source::FileRead;
 use common_model::Failure;
@@ -33,10 +34,17 @@ pub(crate) fn all(root: &Root, places: &[String], suffix: &str, cap: usize) -> R
         .into_iter()
         .map(|path| match read(root, &path, cap, false) {
             Ok(file) => file,
+            Err(_) if is_masked(root, &path) => FileRead { path, ..FileRead::default() },
             Err(error) => FileRead { error: Some(error.to_string()), path, ..FileRead::default() },
         })
         .collect();
     json(&files)
+}
+
+/// Whether a file is there to have one of its name in a later place not count: a link to `/dev/null`, as sysctl.d(5) says. To
+/// whoever reads the settings it is empty.
+fn is_masked(root: &Root, path: &str) -> bool {
+    fs::read_link(root.at(path)).is_ok_and(|target| target == Path::new("/dev/null"))
 }
 
 /// The files that the places hold now.
@@ -93,7 +101,7 @@ fn after_first_line(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use common_model::FailureReason;
-    use std::fs;
+    use std::os::unix::fs::symlink;
 
     fn host() -> (tempfile::TempDir, Root) {
         let dir = tempfile::tempdir().unwrap();
@@ -170,6 +178,17 @@ mod tests {
         let files: Vec<FileRead> = parsed(all(&root, &places, ".conf", 100));
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["/etc/a.d/1.conf", "/etc/a.d/2.conf", "/etc/passwd"]);
+    }
+
+    #[test]
+    fn a_file_that_masks_another_one_is_empty_and_no_other_link_to_a_device_is() {
+        let (dir, root) = host();
+        symlink("/dev/null", dir.path().join("etc/b.d/1.conf")).unwrap();
+        symlink("/dev/zero", dir.path().join("etc/b.d/2.conf")).unwrap();
+        let files: Vec<FileRead> = parsed(all(&root, &["/etc/b.d".to_owned()], ".conf", 100));
+        let errors: Vec<(&str, bool)> = files.iter().map(|file| (file.path.as_str(), file.error.is_some())).collect();
+        assert_eq!(errors, [("/etc/b.d/1.conf", false), ("/etc/b.d/2.conf", true)]);
+        assert_eq!(files[0].text, "");
     }
 
     #[test]

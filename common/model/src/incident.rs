@@ -130,6 +130,9 @@ pub struct IncidentPlan {
     pub because: Option<String>,
     /// Where people see what was made of it, for example the address of a pull request.
     pub link: Option<String>,
+    /// When what it did is taken back by itself, where that was asked for.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// The rollout it belongs to: it is approved with all of that one's plans.
     #[serde(default)]
     pub rollout: Option<String>,

@@ -48,6 +48,21 @@ pub struct Record {
     /// The rollout that is to bring to the nodes what this plan had merged, which no node has by that.
     #[serde(default)]
     pub follow_up: Option<RolloutId>,
+    /// When the node takes it back by itself, by the node's clock, where it was verified for a limited time.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+impl Record {
+    /// Whether it was verified for a limited time, and its node has not told yet that it took it back.
+    pub fn is_open_for_now(&self) -> bool {
+        self.stage == Stage::Verified && self.until.is_some()
+    }
+
+    /// Whether nothing more will be heard of it.
+    pub fn is_over(&self) -> bool {
+        self.stage.is_final() && !self.is_open_for_now()
+    }
 }
 
 /// One person's approval.
@@ -73,8 +88,10 @@ pub enum Stage {
     Dispatched,
     /// Live, and not proven yet: a node undoes it unless it proves itself.
     Applied,
-    /// Seen from outside to have worked; it lasts.
+    /// Seen from outside to have worked; it lasts, or for as long as it was made for.
     Verified,
+    /// Verified for a limited time, and taken back by the node when that was over.
+    Ended,
     /// Somebody said no.
     Rejected,
     /// Whoever was to carry it out said no; nothing was changed.
@@ -88,7 +105,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Whether it stays so.
+    /// Whether nothing is left to do: it stays so, or what was verified for a limited time is taken back by the node alone.
     pub fn is_final(self) -> bool {
         !matches!(self, Stage::Proposed | Stage::Approved | Stage::Dispatched | Stage::Applied)
     }

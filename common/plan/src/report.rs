@@ -35,6 +35,9 @@ pub struct Entry {
     pub because: Option<String>,
     /// Who approved it, by the node's own policy.
     pub approvers: Vec<String>,
+    /// Of what was done for a limited time: when it is taken back, by the node's clock.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 /// Where a plan stands on its node.

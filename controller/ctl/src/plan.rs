@@ -163,6 +163,7 @@ pub(crate) mod tests {
             link: None,
             reverted_by: None,
             rollout: None,
+            until: None,
             follow_up: None,
         }
     }

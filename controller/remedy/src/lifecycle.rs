@@ -135,6 +135,7 @@ pub fn word(stage: Stage) -> &'static str {
         Stage::Dispatched => "dispatched",
         Stage::Applied => "applied",
         Stage::Verified => "verified",
+        Stage::Ended => "ended",
         Stage::Rejected => "rejected",
         Stage::Refused => "refused",
         Stage::Expired => "expired",
@@ -190,7 +191,10 @@ impl Life {
             },
             Event::Withdrawn { because } => matches!(stage, Stage::Proposed | Stage::Approved)
                 .then(|| (Stage::Rejected, "controller".to_owned(), Some(because.clone()))),
-            Event::Reported(entry) => self.reported(entry),
+            Event::Reported(entry) => {
+                next.record.until = entry.until.filter(|_| entry.state == State::Persisted).or(next.record.until);
+                self.reported(entry)
+            }
             Event::Carried(carried) => next.carried(carried),
             Event::Tick { unknown_until } => self.tick(*unknown_until, now),
         };
@@ -223,10 +227,20 @@ impl Life {
     /// What a node says counts only for a plan that was handed to it.
     fn reported(&self, entry: &Entry) -> Option<Step> {
         let stage = self.record.stage;
-        if entry.plan != self.record.id || !matches!(stage, Stage::Dispatched | Stage::Applied) {
+        if entry.plan != self.record.id {
             return None;
         }
         let because = entry.because.clone();
+        if self.record.is_open_for_now() {
+            return match entry.state {
+                State::Reverted => Some((Stage::Ended, self.node(), because)),
+                State::Conflict | State::Failed => Some((Stage::Failed, self.node(), because)),
+                _ => None,
+            };
+        }
+        if !matches!(stage, Stage::Dispatched | Stage::Applied) {
+            return None;
+        }
         let to = match entry.state {
             State::Prepared | State::Armed => return None,
             State::Applied | State::Confirmed if stage == Stage::Applied => return None,

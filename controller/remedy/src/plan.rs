@@ -9,8 +9,8 @@ use common_model::diagnosis::{Citation, Remedy};
 use common_model::text::printable_line;
 use common_model::{Certainty, Diagnosis, Network, NodeName, Probe, Stage, Symptom, Timestamp, Verdict};
 use common_plan::{
-    Action, Branch, CarriedOutBy, Carrier, Digest, FirewallAllow, FirewallRevoke, Goal, Label, OnNode, Opening, Plan,
-    PlanId, Policy, RepoPath, Report, SCHEMA, SecurityGroupAllow, Step, UnitLimit, Why,
+    Action, Branch, CarriedOutBy, Carrier, Digest, FirewallAllow, FirewallRevoke, Goal, Label, OnNode, Plan, PlanId,
+    Policy, RepoPath, Report, SCHEMA, SecurityGroupAllow, Step, UnitLimit, Why,
 };
 use controller_correlate::{NodePicture, Picture};
 use serde::{Deserialize, Serialize};
@@ -150,7 +150,8 @@ pub fn inverse(
     actuated.plan(step, (why, plan.goal.clone()), (&risk, &undo), now)
 }
 
-/// The same opening for a limited time, after which the node shuts it by itself. No file keeps it meanwhile.
+/// The same opening for a limited time, after which the node shuts it by itself. It is put in no file meanwhile; the plan names
+/// the files all the same, so that it is taken out again should somebody save the rules while it is there.
 pub fn limited(
     plan: &Plan,
     for_s: u32,
@@ -161,12 +162,7 @@ pub fn limited(
     let Step::FirewallAllow(allow) = &plan.step else {
         return Err(format!("{} is not done for a limited time", plan.step.action()));
     };
-    let mut step = FirewallAllow { for_s: Some(for_s), ..allow.clone() };
-    for opening in &mut step.openings {
-        if let Opening::Nftables { file, .. } | Opening::Iptables { file, .. } = opening {
-            *file = None;
-        }
-    }
+    let step = FirewallAllow { for_s: Some(for_s), ..allow.clone() };
     let risk = format!(
         "Opens port {} to {} and nobody else. Shut again by the node when the time is over, or earlier: by a reload of the firewall or a boot.",
         step.port, step.source

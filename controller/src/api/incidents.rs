@@ -175,7 +175,7 @@ fn board(core: &Core, now: Timestamp) -> Result<v1::Board, Status> {
     }
     for kept in core.plans.all()? {
         let record = &kept.life.record;
-        if plans.shows(record.history.last().filter(|_| record.stage.is_final()).map(|step| step.at)) {
+        if plans.shows(record.history.last().filter(|_| record.is_over()).map(|step| step.at)) {
             board.plans_json.push(json(&core.told(&kept)?)?);
         }
     }

@@ -33,7 +33,7 @@ impl Plans for PlansApi {
         let records_json = blocking(move || {
             let plans = match (prefix.as_str(), ended) {
                 ("", true) => core.plans.all(),
-                ("", false) => core.plans.open(),
+                ("", false) => core.plans.current(),
                 (prefix, _) => core.plans.beginning_with(prefix),
             };
             plans?.iter().map(|kept| record_json(&core, kept)).collect::<Result<_, Status>>()
@@ -59,7 +59,7 @@ impl Plans for PlansApi {
         tokio::spawn(async move {
             let following = async {
                 replies.send(api.answer(last.clone()).await).await.ok()?;
-                while !last.life.record.stage.is_final() {
+                while !last.life.record.is_over() {
                     changes.changed().await.ok()?;
                     match api.get_plan(id.clone()).await {
                         Ok(kept) if kept == last => {}

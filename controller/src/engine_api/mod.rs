@@ -6,6 +6,7 @@ mod access;
 mod http;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use common_model::Endpoint;
 use common_plan::rollout::{Calls, Health, Status};
@@ -40,7 +41,7 @@ pub(crate) enum ApiError {
     Answer(String),
     /// The credentials cannot be used.
     #[error(transparent)]
-    Access(#[from] AccessError),
+    Access(Arc<AccessError>),
 }
 
 /// A cluster, by the addresses at which its nodes answer HTTP.
@@ -48,8 +49,8 @@ pub(crate) enum ApiError {
 pub(crate) struct EngineApi {
     /// Tried in this order.
     pub(crate) endpoints: Vec<Endpoint>,
-    /// Who asks.
-    pub(crate) access: Option<Access>,
+    /// Who asks; where that cannot be said, nothing is asked.
+    pub(crate) access: Result<Option<Access>, Arc<AccessError>>,
 }
 
 /// The nodes a cluster has right now.
@@ -141,11 +142,13 @@ impl EngineApi {
 
     /// One call, at the first node that answers. Every call here may be made twice.
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+        let access = self.access.as_ref().map_err(|error| ApiError::Access(Arc::clone(error)))?.as_ref();
+        let known = access.is_some_and(|access| access.authorization.is_some());
         let mut last = "none is known".to_owned();
         for endpoint in &self.endpoints {
-            match http::call(endpoint, self.access.as_ref(), &method, path, body).await {
-                Ok((status, answer)) => return judged(status, answer, self.access.is_some()),
-                Err(http::Failed::Credentials(error)) => return Err(error.into()),
+            match http::call(endpoint, access, &method, path, body).await {
+                Ok((status, answer)) => return judged(status, answer, known),
+                Err(http::Failed::Credentials(error)) => return Err(ApiError::Access(Arc::new(error))),
                 Err(http::Failed::Connection(why)) => last = format!("{endpoint}: {why}"),
             }
         }

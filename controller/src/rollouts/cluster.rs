@@ -1,6 +1,7 @@
 //! Which nodes make up a cluster, by their engines' settings, and where its API is.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use common_model::{Endpoint, NodeName};
 use common_plan::Rollout;
@@ -9,7 +10,7 @@ use controller_correlate::{EngineView, NodePicture};
 use tonic::Status;
 
 use crate::core::Core;
-use crate::engine_api::{Access, ApiError, ClusterNode, EngineApi};
+use crate::engine_api::{Access, ClusterNode, EngineApi};
 use crate::question::endpoint_of;
 
 /// An engine of a cluster, with its node.
@@ -145,10 +146,10 @@ pub(crate) fn endpoints(found: &[Found], last: Option<&NodeName>) -> Vec<Endpoin
 }
 
 /// The cluster's API as the controller may use it. Blocking.
-pub(crate) fn api(core: &Core, cluster: &str, found: &[Found], last: Option<&NodeName>) -> Result<EngineApi, ApiError> {
+pub(crate) fn api(core: &Core, cluster: &str, found: &[Found], last: Option<&NodeName>) -> EngineApi {
     let access = match &core.config.engine_api.credentials {
-        Some(path) => Access::read(path, cluster)?,
-        None => None,
+        Some(path) => Access::read(path, cluster).map_err(Arc::new),
+        None => Ok(None),
     };
-    Ok(EngineApi { endpoints: endpoints(found, last), access })
+    EngineApi { endpoints: endpoints(found, last), access }
 }

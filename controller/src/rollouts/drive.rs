@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common_model::NodeName;
 use common_model::preflight::Answer;
 use common_model::text::printable_line;
 use common_plan::rollout::{Calls, Health, Turn};
@@ -20,7 +21,7 @@ use super::store::{KeptRollout, RolloutError};
 use crate::clock::now;
 use crate::core::{Core, blocking, chain};
 use crate::dispatch;
-use crate::engine_api::{ApiError, EngineApi};
+use crate::engine_api::{ApiError, ClusterNode, EngineApi, Nodes};
 
 /// How often is looked what is to be done.
 const TICK: Duration = Duration::from_millis(500);
@@ -146,7 +147,6 @@ async fn ask(core: &Arc<Core>, kept: &KeptRollout, turn: Option<Turn>) -> Result
     blocking(move || {
         let found = Cluster::of(&core, &rollout)?.members(&core)?;
         let api = cluster::api(&core, &rollout.cluster, &found, turn.as_ref().map(|turn| &turn.node));
-        let api = api.map_err(|error| Status::failed_precondition(chain(&error)))?;
         Ok::<_, Status>((found, api))
     })
     .await
@@ -215,9 +215,11 @@ async fn check(core: &Arc<Core>, kept: &KeptRollout, turn: Turn) -> Result<Outco
     if let Some(value) = allocation {
         return Ok(Outcome::Wrong(format!("somebody has set shard allocation to {value}: put it back first")));
     }
-    let Some(member) = nodes.members.iter().find(|member| own.is(member)) else {
-        return Ok(Outcome::Wrong(format!("the cluster does not have {} right now", turn.node)));
-    };
+    // Of any of them: to restart one while another is away may cost the cluster its majority.
+    let mut turns = kept.rollout.turns.iter();
+    if let Some(away) = turns.find(|turn| member_of(&nodes, &found, &turn.node).is_none()) {
+        return Ok(Outcome::Wrong(format!("the cluster does not have {} right now", away.node)));
+    }
     if seen.health.status == common_plan::rollout::Status::Red {
         return Ok(Outcome::Wrong("the cluster is red: a primary is missing".to_owned()));
     }
@@ -225,7 +227,14 @@ async fn check(core: &Arc<Core>, kept: &KeptRollout, turn: Turn) -> Result<Outco
         return Ok(Outcome::NotYet(format!("{} shards are on their way", seen.moving)));
     }
     let said = format!("{}; {would}", seen.health);
-    Ok(Outcome::Checked { said, health: Some(seen.health), run: Some(member.run.clone()) })
+    let run = member_of(&nodes, &found, &turn.node).map(|member| member.run.clone());
+    Ok(Outcome::Checked { said, health: Some(seen.health), run })
+}
+
+/// What the cluster has right now on a node.
+fn member_of<'a>(nodes: &'a Nodes, found: &[Found], node: &NodeName) -> Option<&'a ClusterNode> {
+    let own = found.iter().find(|found| found.node.name == *node)?;
+    nodes.members.iter().find(|member| own.is(member))
 }
 
 /// Hands the node its plan where that was not done, and looks how it fares. Blocking.
@@ -258,7 +267,8 @@ fn restart(core: &Core, turn: &Turn) -> Result<Outcome, Status> {
             record.id,
             printable_line(&not_proven(record).unwrap_or(because))
         )),
-        stage @ (Stage::Proposed | Stage::Rejected | Stage::Refused | Stage::Expired | Stage::Failed) => {
+        stage
+        @ (Stage::Proposed | Stage::Rejected | Stage::Refused | Stage::Expired | Stage::Ended | Stage::Failed) => {
             let because = printable_line(&because);
             Outcome::Wrong(format!(
                 "its plan {} is {}{}{because}",
@@ -283,9 +293,7 @@ async fn rejoin(core: &Arc<Core>, kept: &KeptRollout, turn: Turn) -> Result<Outc
         Ok(nodes) => nodes,
         Err(error) => return Ok(Outcome::NotYet(chain(&error))),
     };
-    let own = found.iter().find(|found| found.node.name == turn.node);
-    let member = own.and_then(|own| nodes.members.iter().find(|member| own.is(member)));
-    Ok(match member {
+    Ok(match member_of(&nodes, &found, &turn.node) {
         Some(member) if Some(&member.run) != turn.run_before.as_ref() => {
             Outcome::Done(format!("back in the cluster as {}", member.name))
         }

@@ -98,10 +98,7 @@ async fn proposed(core: &Arc<Core>, wanted: Wanted, why: String, who: String) ->
     if only_merged && standing.is_none() {
         return Err(Status::failed_precondition(format!("no node of {cluster} is known to lack what was merged")));
     }
-    let nodes = match api {
-        Ok(api) => api.nodes().await,
-        Err(error) => Err(error),
-    };
+    let nodes = api.nodes().await;
     let core = Arc::clone(core);
     blocking(move || {
         let (asked, remarks) = asked(&cluster, &found, &nodes).map_err(Status::failed_precondition)?;

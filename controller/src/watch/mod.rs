@@ -194,6 +194,7 @@ fn in_short(record: &Record) -> IncidentPlan {
         since: last.map_or(record.made_at, |step| step.at),
         because: last.and_then(|step| step.because.clone()),
         link: record.link.clone(),
+        until: record.until,
         rollout: record.rollout.as_ref().map(ToString::to_string),
         follow_up: record.follow_up.as_ref().map(ToString::to_string),
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common_evidence::collectors::actuator::Actuator;
 use common_evidence::collectors::policy::NodePolicy;
-use common_model::Diagnosis;
+use common_model::{Diagnosis, Timestamp};
 use common_plan::{Approval, ApprovalKey, Entry, Plan, PlanBytes, PlanId, Record, Stage, State};
 use common_tls::Role;
 use controller_correlate::testing::{AT, Node, engine};
@@ -89,6 +89,10 @@ impl Scene {
     }
 
     pub(crate) async fn entry(&mut self, plan: &PlanId, state: State) {
+        self.entry_until(plan, state, None).await;
+    }
+
+    async fn entry_until(&mut self, plan: &PlanId, state: State, until: Option<Timestamp>) {
         let entry = Entry {
             plan: plan.clone(),
             action: None,
@@ -96,6 +100,7 @@ impl Scene {
             at: now(),
             because: Some("as the \u{1b}[2Jnode says".to_owned()),
             approvers: vec!["alice".to_owned()],
+            until,
         };
         self.report(&[entry]).await;
     }
@@ -249,6 +254,31 @@ async fn proposed_approved_carried_out_proven_and_written_down() {
     let told =
         ["plan-proposed", "plan-approved", "plan-dispatched", "plan-reported", "plan-looked-at", "plan-reported"];
     assert_eq!(events.collect::<Vec<_>>(), told);
+}
+
+#[tokio::test]
+async fn what_was_opened_for_a_limited_time_is_listed_and_heard_of_until_its_node_has_shut_it() {
+    let mut scene = Scene::start().await;
+    let id = scene.propose().await;
+    scene.approve(&id).await.unwrap();
+    scene.handed().await;
+    come_up(scene.port).await;
+    assert!(scene.prove("es-1", &id, 20_000).await.unwrap().keep);
+    let until = Some(now().plus_millis(7_200_000));
+    scene.entry_until(&id, State::Persisted, until).await;
+    let verified = scene.until(&id, Stage::Verified).await;
+    assert_eq!(verified.until, until);
+    let listed = async |scene: &Scene| {
+        let request = v1::ListPlansRequest::default();
+        let reply = scene.plans("viewer", Role::Viewer).await.list(request).await.unwrap();
+        reply.into_inner().records_json.len()
+    };
+    assert_eq!(listed(&scene).await, 1);
+    scene.entry_until(&id, State::Reverted, until).await;
+    let ended = scene.until(&id, Stage::Ended).await;
+    assert_eq!(ended.history.last().unwrap().who, "node es-1");
+    assert_eq!(listed(&scene).await, 0);
+    assert_eq!(scene.audited().await.iter().filter(|event| *event == "plan-reported").count(), 2);
 }
 
 #[tokio::test]

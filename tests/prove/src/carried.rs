@@ -142,6 +142,26 @@ impl<'s> Scene<'s> {
         }
     }
 
+    /// Somebody takes away at the cloud's console what the controller, which is killed, has made there; whether there was something.
+    pub(crate) fn revoke_by_hand(&mut self) -> bool {
+        self.kill();
+        let Target::Group { moto, instance, takes_back: false } = &self.target else { return false };
+        let note = SecurityGroupAllow::note(&self.id());
+        if !moto.rules(&instance.group).iter().any(|(_, described)| *described == note) {
+            return false;
+        }
+        let rule = [
+            ("GroupId", instance.group.as_str()),
+            ("IpPermissions.1.IpProtocol", "tcp"),
+            ("IpPermissions.1.FromPort", "9200"),
+            ("IpPermissions.1.ToPort", "9200"),
+            ("IpPermissions.1.IpRanges.1.CidrIp", SOURCE),
+            ("IpPermissions.1.IpRanges.1.Description", note.as_str()),
+        ];
+        moto.call("RevokeSecurityGroupIngress", &rule);
+        true
+    }
+
     /// Panics unless exactly what the plan's stage says is there, once; and unless the audit log is whole.
     pub(crate) fn check(mut self, stage: &str, because: &str) {
         let verified = self.alice.output(&["audit", "verify"]);

@@ -210,6 +210,15 @@ impl Host {
         Ok(())
     }
 
+    /// Empties the ruleset of a host that is switched off. A real kernel forgets it by itself; here it belongs to the network
+    /// namespace, which outlives the host.
+    ///
+    /// # Errors
+    /// When nft fails.
+    pub fn forget_rules(&self) -> Result<()> {
+        command::check("ip", ["netns", "exec", &self.machine, "nft", "flush", "ruleset"]).map(drop)
+    }
+
     /// Boots a host that was switched off.
     ///
     /// # Errors

@@ -12,9 +12,8 @@ use system_tests::lab::{Engine, Host, Output, client, until};
 use tempfile::TempDir;
 
 use super::console::{Console, last_incident};
-use super::unhappy::unwrapped;
 use super::{json as said, proposed, record, trust};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, unwrapped};
 
 const CONFIG: &str = "/etc/dialtone/controller.yaml";
 const TOKEN: &str = "/etc/dialtone/git.token";

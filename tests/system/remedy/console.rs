@@ -191,7 +191,7 @@ fn a_stopped_engine_is_started() {
 }
 
 /// Enforces its bootstrap checks, and fails them.
-fn fails_its_checks(trusting: &Trusting) {
+pub(super) fn fails_its_checks(trusting: &Trusting) {
     let (node, engine) = (&trusting.node, trusting.node.engine);
     let single = "discovery.type: single-node";
     let production = engine.healthy_yml().replace(single, "cluster.initial_master_nodes: [\"node-1\"]");

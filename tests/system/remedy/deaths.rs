@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use system_tests::lab::{self, Engine, Host};
 
-use super::trial::{ALLOW, Trial};
+use super::trial::{ALLOW, Trial, drops, openings};
 use super::{Trusting, proposed, record, trust};
 use crate::fleet::{Fleet, fleet};
 
@@ -13,12 +13,12 @@ use crate::fleet::{Fleet, fleet};
 const VALID: u32 = 20;
 
 /// A fleet of their own for those who kill its controller.
-struct Mortal {
-    fleet: Fleet,
-    host: Host,
+pub(super) struct Mortal {
+    pub(super) fleet: Fleet,
+    pub(super) host: Host,
 }
 
-fn mortal() -> MutexGuard<'static, Option<Mortal>> {
+pub(super) fn mortal() -> MutexGuard<'static, Option<Mortal>> {
     static MORTAL: Mutex<Option<Mortal>> = Mutex::new(None);
     let mut slot = MORTAL.lock().unwrap_or_else(PoisonError::into_inner);
     if slot.is_none() {
@@ -33,13 +33,13 @@ fn mortal() -> MutexGuard<'static, Option<Mortal>> {
 }
 
 /// Kills every process of units with SIGKILL.
-fn kill(host: &Host, units: &[&str]) {
+pub(super) fn kill(host: &Host, units: &[&str]) {
     host.check(&[&["systemctl", "kill", "--signal=KILL", "--"], units].concat()).unwrap();
 }
 
-const AGENT: &str = "dialtone-agent.service";
-const ACTUATOR: &str = "dialtone-actuator.service";
-const CONTROLLER: &str = "dialtone-controller.service";
+pub(super) const AGENT: &str = "dialtone-agent.service";
+pub(super) const ACTUATOR: &str = "dialtone-actuator.service";
+pub(super) const CONTROLLER: &str = "dialtone-controller.service";
 
 #[test]
 fn whoever_is_killed_while_a_plan_is_on_trial_it_is_kept_and_proven_or_undone_and_all_say_the_same() {
@@ -98,16 +98,24 @@ fn what_is_not_begun_in_time_expires_whether_it_was_approved_or_not() {
 }
 
 #[test]
-fn a_node_that_loses_its_power_while_a_plan_is_on_trial_is_as_before_when_its_engine_starts() {
+fn a_node_that_loses_its_power_is_as_before_when_its_engine_starts_and_open_once_that_was_proven() {
     let trusting = Trusting::new(Engine::OpenSearch, &format!("{{{ALLOW}}}"));
     let node = &trusting.node;
-    node.check(&["systemctl", "enable", "opensearch"]).unwrap();
-    let trial = Trial::begin(fleet(), node);
+    let shipped = node.read("/etc/nftables.conf").unwrap();
+    let script = format!("#!/usr/sbin/nft -f\nflush ruleset\n{}\n", drops("ours").replace("; ", ";\n"));
+    node.write("/etc/nftables.conf", &script).unwrap();
+    node.check(&["systemctl", "enable", "nftables", "opensearch"]).unwrap();
+    node.check(&["systemctl", "restart", "nftables"]).unwrap();
+    let power_cut = || {
+        node.power_off().unwrap();
+        node.forget_rules().unwrap();
+        node.power_on().unwrap();
+    };
+
+    let trial = Trial::begin_on_dropping(fleet(), node);
     trial.relieve();
-    node.power_off().unwrap();
-    // Here a host's rules outlive it, as those do that are loaded at boot.
-    node.power_on().unwrap();
-    assert_eq!(trial.openings(), 0);
+    power_cut();
+    assert_eq!((trial.openings(), node.read("/etc/nftables.conf").unwrap()), (0, script));
     let entry = trial.wait_on_node("reverted");
     assert!(entry["because"].to_string().contains("the node, was stopped"), "{entry:#}");
     let at = |unit: &str, property: &str| -> u64 {
@@ -115,7 +123,17 @@ fn a_node_that_loses_its_power_while_a_plan_is_on_trial_is_as_before_when_its_en
         shown.trim().parse().unwrap_or_else(|_| panic!("{unit} {property}: {shown:?}"))
     };
     let undone = at("dialtone-recover", "ExecMainExitTimestampMonotonic");
-    assert!(undone > 0 && undone <= at("opensearch", "ExecMainStartTimestampMonotonic"));
-    let (kept, _) = trial.ended();
-    assert!(!kept);
+    assert!(undone > 0 && undone <= at("nftables", "ExecMainStartTimestampMonotonic"));
+    assert!(undone <= at("opensearch", "ExecMainStartTimestampMonotonic"));
+    assert!(!trial.ended().0);
+
+    let plan = proposed(fleet(), node, "host-firewall", "firewall-allow").1;
+    let approved = fleet().dialtone(&["approve", &plan, "--yes"]).unwrap();
+    assert_eq!(approved.code, Some(0), "{approved:?}");
+    power_cut();
+    assert_eq!(openings(node, &plan), 1);
+    fleet().diagnose_until(&node.endpoint(), "healthy");
+    assert_eq!(record(fleet(), &plan)["stage"], "verified");
+    node.check(&["systemctl", "disable", "--now", "nftables"]).unwrap();
+    node.write("/etc/nftables.conf", shipped).unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::Value;
 use system_tests::lab::{Engine, persistent};
 
-use super::{Trusting, dialtone, json, proposed, stage};
+use super::{Trusting, dialtone, json, proposed, proposed_for, stage};
 use crate::fleet::{Seen, fleet};
 
 const OPEN: &str = "{firewall-allow: {ports: [9200], sources: [10.77.0.0/24]}}";
@@ -131,6 +131,40 @@ fn iptables_is_opened_before_the_rule_that_drops_and_keeps_it_in_its_file() {
     let (_, plan) = opened(&trusting, "iptables");
     lasts(&trusting, &plan, &["netfilter-persistent", "reload"]);
     persistent::remove(node).unwrap();
+}
+
+#[test]
+fn clients_with_ipv6_are_let_in_and_nobody_else() {
+    let six = "{firewall-allow: {ports: [9200], sources: ['fd77:77::/64']}}";
+    let trusting = Trusting::new(Engine::Elasticsearch, six);
+    let node = &trusting.node;
+    let endpoint = format!("http://[{}]:9200", node.ip6());
+    let opened = |owner: &str| {
+        let (seen, plan) = proposed_for(fleet(), &endpoint, "host-firewall", "firewall-allow");
+        assert_eq!(seen.detail()["owner"], owner, "{:#}", seen.json);
+        verified(&plan, &format!("{owner}, IPv6"));
+        fleet().diagnose_until(&endpoint, "healthy");
+        plan
+    };
+    node.nft("table inet f { chain input { type filter hook input priority 0; tcp dport 9200 drop; }; }").unwrap();
+    let plan = opened("nftables");
+    let rules = node.check(&["nft", "list", "table", "inet", "f"]).unwrap();
+    assert!(rules.contains("ip6 saddr fd77:77::/64 tcp dport 9200 accept") && rules.contains(&plan), "{rules}");
+    // By its other address it is as it was.
+    fleet().diagnose_until(&node.endpoint(), "host-firewall");
+    node.check(&["nft", "flush", "ruleset"]).unwrap();
+
+    node.sudo(&["ufw", "--force", "enable"]);
+    let plan = opened("ufw");
+    node.check(&["ufw", "reload"]).unwrap();
+    fleet().diagnose_until(&endpoint, "healthy");
+    let [six, four] = ["/etc/ufw/user6.rules", "/etc/ufw/user.rules"].map(|file| node.read(file).unwrap());
+    assert!(six.contains("fd77:77::/64") && !four.contains("9200"), "{six}");
+    let inverse: Value = json(&dialtone(&["revert", &plan, "-o", "json"]));
+    verified(inverse["record"]["id"].as_str().unwrap(), "taking it back");
+    fleet().diagnose_until(&endpoint, "host-firewall");
+    assert_eq!(node.read("/etc/ufw/user6.rules").unwrap().matches("fd77").count(), 0);
+    node.check(&["ufw", "--force", "reset"]).unwrap();
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod config_edit;
 pub(crate) mod console;
 mod deaths;
 mod firewall;
+mod limited;
 mod trial;
 mod two_persons;
 mod unhappy;
@@ -76,12 +77,16 @@ fn trust_all(host: &Host, laptops: &[&Laptop], allow: &str) {
 
 /// The answer about a broken host, and the plan in it, by the cause and what the plan does.
 fn proposed(fleet: &Fleet, host: &Host, cause: &str, action: &str) -> (Seen, String) {
-    let seen = fleet.diagnose_when(&format!("http://{}:9200", host.ip()), |seen| {
-        seen.cause() == cause && seen.remedy(action)["plan_id"].is_string()
-    });
+    proposed_for(fleet, &format!("http://{}:9200", host.ip()), cause, action)
+}
+
+/// The same for clients of this endpoint.
+fn proposed_for(fleet: &Fleet, endpoint: &str, cause: &str, action: &str) -> (Seen, String) {
+    let seen =
+        fleet.diagnose_when(endpoint, |seen| seen.cause() == cause && seen.remedy(action)["plan_id"].is_string());
     assert_eq!(seen.cause(), cause, "{:#}", seen.json);
     let plan = seen.remedy(action)["plan_id"].as_str().map(str::to_owned);
-    let plan = plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json["remedies"]));
+    let plan = plan.unwrap_or_else(|| panic!("no plan: {:#}", seen.json));
     (seen, plan)
 }
 

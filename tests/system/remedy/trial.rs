@@ -13,7 +13,7 @@ use crate::fleet::Fleet;
 pub(super) const ALLOW: &str = "firewall-allow: {ports: [9200], sources: [10.77.0.0/24]}";
 
 /// For anything that has to come about: far more than it needs.
-const LIMIT: Duration = Duration::from_secs(100);
+pub(super) const LIMIT: Duration = Duration::from_secs(100);
 
 /// The opening of a host's firewall, approved and carried out, which opens nothing: since it was proposed, another table drops
 /// the same. So it is on trial for as long as that table is there and the node lets it.
@@ -25,14 +25,39 @@ pub(super) struct Trial<'a> {
     pub(super) approving: Terminal,
 }
 
-fn drops(table: &str) -> String {
+/// A table that keeps clients out.
+pub(super) fn drops(table: &str) -> String {
     format!("table inet {table} {{ chain input {{ type filter hook input priority 0; tcp dport 9200 drop; }}; }}")
+}
+
+/// What a node's own report says of a plan.
+pub(super) fn on_node(host: &Host, plan: &str) -> Value {
+    let report = host.read("/var/lib/dialtone-actuator/report.json").unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let entries = report["entries"].as_array().unwrap();
+    entries.iter().find(|entry| entry["plan"] == plan).cloned().unwrap_or_default()
+}
+
+/// Waits until a node says that a plan is so.
+pub(super) fn wait_on_node(host: &Host, plan: &str, state: &str) -> Value {
+    let entry = || Ok(Some(on_node(host, plan)).filter(|entry| entry["state"] == state));
+    lab::until(state, LIMIT, entry).unwrap_or_else(|error| panic!("{error}: {:#}", on_node(host, plan)))
+}
+
+/// How many rules of a plan a host's firewall has.
+pub(super) fn openings(host: &Host, plan: &str) -> usize {
+    host.check(&["nft", "list", "ruleset"]).unwrap().matches(&format!("dialtone-{plan}")).count()
 }
 
 impl<'a> Trial<'a> {
     /// Begins it, and waits until it is live.
     pub(super) fn begin(fleet: &'a Fleet, host: &'a Host) -> Self {
         host.nft(&drops("ours")).unwrap();
+        Self::begin_on_dropping(fleet, host)
+    }
+
+    /// The same on a host that keeps clients out already.
+    pub(super) fn begin_on_dropping(fleet: &'a Fleet, host: &'a Host) -> Self {
         let plan = proposed(fleet, host, "host-firewall", "firewall-allow").1;
         host.nft(&drops("theirs")).unwrap();
         let approving = fleet.laptop().in_terminal(&["approve", &plan, "--yes"]).unwrap();
@@ -51,22 +76,17 @@ impl<'a> Trial<'a> {
 
     /// What the node's own report says of it.
     pub(super) fn on_node(&self) -> Value {
-        let report = self.host.read("/var/lib/dialtone-actuator/report.json").unwrap();
-        let report: Value = serde_json::from_str(&report).unwrap();
-        let entries = report["entries"].as_array().unwrap();
-        entries.iter().find(|entry| entry["plan"] == self.plan.as_str()).cloned().unwrap_or_default()
+        on_node(self.host, &self.plan)
     }
 
     /// Waits until the node says that it is so.
     pub(super) fn wait_on_node(&self, state: &str) -> Value {
-        let entry = || Ok(Some(self.on_node()).filter(|entry| entry["state"] == state));
-        lab::until(state, LIMIT, entry).unwrap_or_else(|error| panic!("{error}: {:#}", self.on_node()))
+        wait_on_node(self.host, &self.plan, state)
     }
 
     /// How many rules of this plan the host's firewall has.
     pub(super) fn openings(&self) -> usize {
-        let rules = self.host.check(&["nft", "list", "ruleset"]).unwrap();
-        rules.matches(&format!("dialtone-{}", self.plan)).count()
+        openings(self.host, &self.plan)
     }
 
     /// Waits until everybody sees how it ended, and that all of them see the same: undone, or kept and proven. Whether it was

@@ -9,9 +9,9 @@ use system_tests::product::Laptop;
 use system_tests::terminal::Screen;
 
 use super::console::{Console, last_incident};
-use super::unhappy::{approver, unwrapped};
+use super::unhappy::approver;
 use super::{Trusting, dialtone, stage};
-use crate::fleet::fleet;
+use crate::fleet::{fleet, unwrapped};
 
 /// A node that drops its clients, of which two persons are to decide, each with the plan open in a console.
 struct Scene {

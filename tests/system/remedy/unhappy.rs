@@ -1,22 +1,18 @@
 //! What goes another way than to a proven cure, each on real hosts.
 
-use system_tests::lab::Engine;
+use system_tests::lab::{Engine, SysctlGuard};
 use system_tests::product::Laptop;
 
+use super::console::fails_its_checks;
 use super::trial::{ALLOW, Trial};
 use super::{STARTS, Trusting, dialtone, stage};
-use crate::fleet::fleet;
+use crate::fleet::{fleet, unwrapped};
 
 /// Another operator with a key of their own.
 pub(super) fn approver(name: &str, role: &str) -> Laptop {
     let laptop = fleet().operator(name, role).unwrap();
     laptop.dialtone(&["key"]).unwrap().ok().unwrap();
     laptop
-}
-
-/// Text as it was before it was broken into lines.
-pub(super) fn unwrapped(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -82,4 +78,27 @@ fn a_node_that_loses_contact_midway_goes_back_by_itself_and_everybody_learns_of_
     drop(cut);
     let (kept, because) = trial.ended();
     assert!(!kept && because.contains("the controller was not reached in time"), "{because}");
+}
+
+#[test]
+fn a_kernel_setting_is_set_back_where_the_engine_then_fails_another_way() {
+    let allow = format!("{{sysctl-set: {{keys: {{vm.max_map_count: 262144..1048576}}}}, {STARTS}}}");
+    let trusting = Trusting::new(Engine::Elasticsearch, &allow);
+    let node = &trusting.node;
+    let _max_map_count = SysctlGuard::set("vm.max_map_count", "65530").unwrap();
+    fails_its_checks(&trusting);
+    let plan = trusting.plan("bootstrap-check", "sysctl-set");
+    // Nobody can know of it when the plan is made.
+    let broken = "/etc/elasticsearch/jvm.options.d/broken.options";
+    node.write(broken, "-XX:+NoSuchOptionOfAnyJava\n").unwrap();
+    let said = dialtone(&["approve", &plan, "--yes"]);
+    node.check(&["rm", broken]).unwrap();
+    assert_eq!((said.code, stage(&plan).as_str()), (Some(1), "rolled-back"), "{said:?}");
+    assert!(unwrapped(&said.stdout).contains("it was not seen from outside to work"), "{said:?}");
+    // At once, not when its time is over.
+    let why = "not proven from outside: elasticsearch.service was started and failed (exit-code)";
+    assert!(unwrapped(&said.stderr).contains(why), "{said:?}");
+    assert_eq!(node.read("/proc/sys/vm/max_map_count").unwrap().trim(), "65530");
+    assert!(!node.run(&["test", "-e", "/etc/sysctl.d/60-dialtone.conf"]).unwrap().success());
+    assert!(!trusting.is_active());
 }

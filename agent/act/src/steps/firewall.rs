@@ -70,7 +70,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The file that keeps an opening; none for one that is for a limited time, which a boot may end, too.
+    /// The file that is to keep an opening; none for one that is for a limited time, which a boot may end, too.
     fn file(self, opening: &Opening) -> Option<RulesFile> {
         opening.file(self.step.source).filter(|_| self.step.for_s.is_none())
     }

@@ -86,7 +86,7 @@ pub fn persist(step: &Step, before: &Before, id: &PlanId, places: &Places) -> Re
         Step::FirewallAllow(step) => {
             Rules::new(step, id, places).keep()?;
             if step.for_s.is_some() {
-                return Ok(Some("for a limited time; a reload of the firewall or a boot ends it, too"));
+                return Ok(Some("a reload of the firewall or a boot ends it earlier"));
             }
             let lost = step.openings.iter().any(Opening::is_lost_at_boot);
             Ok(lost.then_some("until the firewall is loaded again or the node boots: put it in its file, too"))

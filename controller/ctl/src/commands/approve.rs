@@ -102,12 +102,14 @@ async fn follow(
     progress.clear();
     output.print(&fetched, |terminal| {
         let mut page = Page::new(terminal);
-        render::plan::outcome(&fetched, &mut page);
+        render::plan::outcome(&fetched, &mut page, terminal);
         page.to_text()
     })?;
     Ok(match fetched.record.stage {
         Stage::RolledBack | Stage::Refused | Stage::Rejected | Stage::Expired | Stage::Failed => Exit::Cause,
-        Stage::Verified | Stage::Proposed | Stage::Approved | Stage::Dispatched | Stage::Applied => Exit::Done,
+        Stage::Verified | Stage::Ended | Stage::Proposed | Stage::Approved | Stage::Dispatched | Stage::Applied => {
+            Exit::Done
+        }
     })
 }
 
@@ -143,14 +145,14 @@ fn waiting_for(record: &Record) -> &'static str {
         Stage::Dispatched => "the node carries it out",
         Stage::Applied => "live; waiting until it is seen from outside to work",
         Stage::Verified | Stage::Rejected | Stage::Refused => "",
-        Stage::Expired | Stage::RolledBack | Stage::Failed => "",
+        Stage::Expired | Stage::RolledBack | Stage::Ended | Stage::Failed => "",
     }
 }
 
 /// Nothing is left to approve.
 fn over(fetched: &Fetched, terminal: &Terminal) -> Failure {
     let mut page = Page::new(&Terminal { width: usize::MAX, colour: false, ..terminal.clone() });
-    render::plan::outcome(fetched, &mut page);
+    render::plan::outcome(fetched, &mut page, terminal);
     let outcome = page.to_text();
     Failure::usage(anyhow::anyhow!("plan {} has ended: {}", fetched.id(), outcome.trim_end()))
 }

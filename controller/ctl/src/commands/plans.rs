@@ -62,7 +62,7 @@ pub(crate) async fn reject(
     progress.clear();
     output.print(&fetched, |terminal| {
         let mut page = Page::new(terminal);
-        render::plan::outcome(&fetched, &mut page);
+        render::plan::outcome(&fetched, &mut page, terminal);
         page.to_text()
     })?;
     Ok(Exit::Done)

@@ -107,7 +107,7 @@ fn work(model: &Model) -> Page {
     let mut page = Page::new(&model.terminal);
     let row = |work: &Work| {
         let [id, state, place, what] = match work {
-            Work::Plan(record) => render::plan::row(&page, record),
+            Work::Plan(record) => render::plan::row(&page, record, &model.terminal),
             Work::Rollout(rollout, _) => render::rollout::row(&page, rollout),
         };
         let id: String = id.text().chars().take(ID_SHOWN).collect();

@@ -129,7 +129,7 @@ impl Work {
 
     pub(super) fn has_ended(&self) -> bool {
         match self {
-            Work::Plan(record) => record.stage.is_final(),
+            Work::Plan(record) => record.is_over(),
             Work::Rollout(rollout, _) => rollout.stage.is_final(),
         }
     }
@@ -205,7 +205,7 @@ impl Sent {
 
     pub(super) fn has_ended(&self) -> bool {
         match self {
-            Sent::Plan(plan) => plan.record.stage.is_final(),
+            Sent::Plan(plan) => plan.record.is_over(),
             Sent::Rollout(rollout) => rollout.rollout.stage.is_final(),
         }
     }
@@ -246,6 +246,8 @@ pub(super) struct Open {
     pub(super) seen: usize,
     /// A signature of ours is on its way.
     pub(super) sending: bool,
+    /// Why it is told of no more at the moment.
+    pub(super) trouble: Option<String>,
     /// The words to say no with, while they are typed.
     pub(super) words: Option<String>,
 }

@@ -143,6 +143,7 @@ fn incident(id: u64) -> Incident {
             since: plan.record.made_at,
             because: None,
             link: None,
+            until: None,
             rollout: None,
             follow_up: None,
         }],
@@ -368,7 +369,10 @@ fn a_plan_is_followed_to_its_end() {
     assert!(shown.contains("✓ verified — Set vm.max_map_count"), "{shown}");
     // The connection going away afterwards takes nothing away.
     update(&mut model, Event::Sent(Subject::Plan(plan.id()), Err("the connection broke".to_owned())));
-    assert!(screen(&model).contains("✓ verified"));
+    assert!(screen(&model).contains("✓ verified") && screen(&model).contains("the connection broke"));
+    // Nor is it said any more once it is back.
+    tell(&mut model, &plan);
+    assert!(!screen(&model).contains("the connection broke"));
 }
 
 #[test]

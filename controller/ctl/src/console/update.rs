@@ -74,8 +74,8 @@ pub(super) fn update(model: &mut Model, event: Event) -> Option<Effect> {
             if let Some(open) = model.open.as_mut().filter(|open| open.subject == subject) {
                 // What was read stays, whatever happens to the connection.
                 match (&open.sent, sent) {
-                    (Some(Ok(_)), Err(why)) => model.notice = Some(why),
-                    (_, sent) => open.sent = Some(sent),
+                    (Some(Ok(_)), Err(why)) => open.trouble = Some(why),
+                    (_, sent) => (open.sent, open.trouble) = (Some(sent), None),
                 }
             }
         }
@@ -179,6 +179,7 @@ pub(super) fn open(model: &mut Model, subject: Subject) -> Effect {
         scroll: 0,
         seen: 0,
         sending: false,
+        trouble: None,
         words: None,
     });
     Effect::Watch(subject)

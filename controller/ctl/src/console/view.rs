@@ -91,12 +91,16 @@ fn foot(model: &Model, page: &mut Page) {
             (format!("↑ ↓ move   Tab next list{opens}   q quit"), Style::Dim)
         }
     };
-    // Which controller is not heard has been said on top.
     let lost = match &model.heard {
-        Heard::Not(_, why) => why.strip_prefix(&format!("controller {}: ", model.controller)).unwrap_or(why),
-        Heard::Never | Heard::Well(_) => "",
+        Heard::Not(_, why) => Some(why),
+        Heard::Never | Heard::Well(_) => None,
     };
-    page.cut(0, model.notice.as_deref().unwrap_or(lost), Style::Warning);
+    let trouble = model.open.as_ref().and_then(|open| open.trouble.as_ref());
+    // Which controller it is stands on top.
+    let which = [format!("controller {}: ", model.controller), format!("{} ", model.controller)];
+    let said = model.notice.as_ref().or(trouble).or(lost).map_or("", String::as_str);
+    let said = which.iter().fold(said, |said, which| said.strip_prefix(which.as_str()).unwrap_or(said));
+    page.cut(0, said, Style::Warning);
     page.cut(0, &keys, style);
 }
 

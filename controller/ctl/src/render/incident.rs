@@ -1,8 +1,8 @@
 //! Incidents as people read them: what cannot be reached, why, and what was done about it.
 
-use common_model::Certainty;
 use common_model::diagnosis::PathStage;
 use common_model::incident::{Incident, IncidentPlan, What};
+use common_model::{Certainty, Timestamp};
 
 use super::diagnosis::{self, symptom};
 use super::page::Span;
@@ -162,7 +162,7 @@ impl Sections<'_> {
         let mut label = "PLANS";
         for plan in &self.incident.plans {
             let (sign, style) = match (plan.ended, plan.stage.as_str()) {
-                (true, "verified") => ("✓", Style::Good),
+                (true, "verified" | "ended") => ("✓", Style::Good),
                 (true, _) => ("✗", Style::Plain),
                 (false, "proposed") => ("?", Style::Warning),
                 (false, _) => ("…", Style::Warning),
@@ -174,7 +174,8 @@ impl Sections<'_> {
                 &format!("{sign} {} {} — {}", plan.id, stage(plan), plan.title),
                 style,
             );
-            let text = format!("  {}{because}", approvals(plan, self.terminal));
+            let until = plan.until.map(|until| limited(until, self.terminal)).unwrap_or_default();
+            let text = format!("  {}{until}{because}", approvals(plan, self.terminal));
             self.entry_hanging("", 2, &text, Style::Plain);
             if let Some(link) = &plan.link {
                 self.entry_hanging("", 2, &format!("  {link}"), Style::Plain);
@@ -233,8 +234,15 @@ fn stage(plan: &IncidentPlan) -> &str {
         ("applied", Some(_)) => "waits for the merge",
         ("verified", Some(_)) => "merged",
         ("rolled-back", _) => "rolled back",
+        ("ended", _) => "closed again",
         (other, _) => other,
     }
+}
+
+/// Until when what a plan opened stays open.
+fn limited(until: Timestamp, terminal: &Terminal) -> String {
+    let word = if until > terminal.now { "open until" } else { "was open until" };
+    format!("; {word} {}", local(until, terminal))
 }
 
 /// Who has approved a plan, and who still has to.

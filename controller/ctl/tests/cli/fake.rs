@@ -110,6 +110,7 @@ pub(crate) fn record(plan: &Plan) -> Record {
         link: None,
         reverted_by: None,
         rollout: None,
+        until: None,
         follow_up: None,
     }
 }

@@ -35,6 +35,7 @@ fn plan(id: &str, stage: &str) -> IncidentPlan {
         since: Timestamp(1),
         because: None,
         link: None,
+        until: None,
         rollout: None,
         follow_up: None,
     }

@@ -24,6 +24,7 @@ fn life(needed: u8) -> Life {
         link: None,
         reverted_by: None,
         rollout: None,
+        until: None,
         follow_up: None,
     })
 }
@@ -43,6 +44,10 @@ fn approved(who: u8) -> Event {
 }
 
 fn reported(state: State) -> Event {
+    reported_until(state, None)
+}
+
+fn reported_until(state: State, until: Option<Timestamp>) -> Event {
     Event::Reported(Entry {
         plan: "0123456789abcdef".parse().unwrap(),
         action: Some(Action::SysctlSet),
@@ -50,6 +55,7 @@ fn reported(state: State) -> Event {
         at: Timestamp(0),
         because: None,
         approvers: Vec::new(),
+        until,
     })
 }
 
@@ -131,6 +137,22 @@ fn a_node_that_keeps_what_was_not_proven_has_failed() {
 }
 
 #[test]
+fn what_was_opened_for_a_limited_time_ends_when_its_node_says_so() {
+    let until = Some(Timestamp(7_200_000));
+    let opened = |last: State| {
+        let proven = [approved(0), Event::Dispatched, reported(State::Applied), looked(true)];
+        let told = [State::Persisted, State::Persisted, last].map(|state| reported_until(state, until));
+        live(1, &proven.into_iter().chain(told).map(|event| (event, 5)).collect::<Vec<_>>())
+    };
+    assert_eq!(opened(State::Persisted).last(), Some(&Stage::Verified));
+    assert_eq!(opened(State::Reverted)[5..], [Stage::Verified, Stage::Ended]);
+    // Somebody else's rules are in the way.
+    assert_eq!(opened(State::Conflict)[5..], [Stage::Verified, Stage::Failed]);
+    let kept = [approved(0), Event::Dispatched, looked(true), reported(State::Persisted), reported(State::Reverted)];
+    assert_eq!(live(1, &kept.map(|event| (event, 5))).last(), Some(&Stage::Verified), "for good");
+}
+
+#[test]
 fn what_the_controller_says_of_its_own_plans_is_nothing_to_those_of_nodes() {
     let stages = live(1, &[(approved(0), 1), (Event::Dispatched, 2), (carried(CarriedTo::Verified), 3)]);
     assert_eq!(stages.last(), Some(&Stage::Dispatched));
@@ -146,7 +168,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::NotSent),
         1 => Just(Event::NotHanded { because: "no actuator".to_owned() }),
         2 => any::<bool>().prop_map(looked),
-        4 => proptest::sample::select(states.to_vec()).prop_map(reported),
+        4 => (proptest::sample::select(states.to_vec()), any::<bool>())
+            .prop_map(|(state, limited)| reported_until(state, limited.then_some(EXPIRES))),
         1 => proptest::option::of(0i64..2_000_000)
             .prop_map(|until| Event::Tick { unknown_until: until.map(Timestamp) }),
     ]
@@ -167,7 +190,8 @@ proptest! {
                 Ok(None) | Err(_) => continue,
             };
             let (before, after) = (life.record.stage, next.record.stage);
-            prop_assert!(!before.is_final(), "{before:?} changed to {after:?} by {event:?}");
+            let may_change = !before.is_final() || life.record.is_open_for_now() && after.is_final();
+            prop_assert!(may_change, "{before:?} changed to {after:?} by {event:?}");
             prop_assert_eq!(next.record.history.len(), life.record.history.len() + 1);
             prop_assert_eq!(next.record.history.last().map(|last| last.stage), Some(after));
             let keys: std::collections::BTreeSet<_> =

@@ -51,5 +51,6 @@ fn record(plan: &Plan) -> Record {
         rollout: None,
         follow_up: None,
         reverted_by: None,
+        until: None,
     }
 }

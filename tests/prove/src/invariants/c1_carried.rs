@@ -62,6 +62,8 @@ fn once(servers: &mut Servers, trial: &mut Trial<'_>) {
         scene.run(None);
         std::thread::sleep(Duration::from_millis(trial.rng.u64(..2500)));
     }
+    // Somebody takes the rule away that was made and not written down yet: it must not come back.
+    let is_revoked = matches!(point, "called" | "told") && trial.rng.u8(..3) == 0 && scene.revoke_by_hand();
     if trial.rng.u8(..3) == 0 {
         scene.run(None);
         std::thread::sleep(Duration::from_millis(trial.rng.u64(..1500)));
@@ -73,7 +75,8 @@ fn once(servers: &mut Servers, trial: &mut Trial<'_>) {
         merged(&mut scene, trial);
     }
     let (stage, because) = scene.until_stage(&ENDED);
-    trial.count(&format!("{errand:?}: {stage}"));
+    trial.count(&format!("{errand:?}: {stage}{}", if is_revoked { ", revoked by hand" } else { "" }));
+    assert!(!is_revoked || stage != "verified", "told {stage}: {because}, and somebody has revoked it");
     scene.check(&stage, &because);
 }
 

@@ -7,6 +7,7 @@
 //! | `timeline` | from an edit of the yml to its entry in `dialtone timeline` |
 //! | `idle` | memory, processor and bytes of an agent and its controller while nothing happens; then for a restart |
 //! | `nodes` | `dialtone nodes` and `diagnose` with several hundred nodes in the store |
+//! | `remedy` | from the approval of a plan to the proof that it worked, for each step |
 //! | `crowd` | a controller with a hundred running agents, and their return when it restarts |
 
 mod by_hand;
@@ -17,6 +18,7 @@ mod idle;
 mod machine;
 mod node;
 mod nodes;
+mod remedy;
 mod samples;
 mod service;
 mod stopwatch;
@@ -35,11 +37,12 @@ const RUNS: usize = 10;
 /// One part: what it is called, and what measures it and gives its tables as Markdown.
 type Part = (&'static str, fn(&Fleet) -> Result<String>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("diagnose", diagnose::measure),
     ("timeline", timeline::measure),
     ("idle", idle::measure),
     ("nodes", nodes::measure),
+    ("remedy", remedy::measure),
     ("crowd", crowd::measure),
 ];
 
@@ -65,7 +68,7 @@ fn main() -> Result<()> {
 
 fn wanted(names: &[String]) -> Result<Vec<Part>> {
     if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        bail!("no part {unknown}; usage: bench [diagnose|timeline|idle|nodes|crowd]…");
+        bail!("no part {unknown}; usage: bench [diagnose|timeline|idle|nodes|remedy|crowd]…");
     }
     Ok(PARTS.into_iter().filter(|(part, _)| names.is_empty() || names.iter().any(|name| name == part)).collect())
 }

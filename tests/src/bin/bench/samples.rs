@@ -19,6 +19,12 @@ impl Samples {
         let (below, above) = ((figures.len() - 1) / 2, figures.len() / 2);
         f64::midpoint(figures[below], figures[above])
     }
+
+    /// `min / median / max`, with one decimal.
+    pub(crate) fn tenths(&self) -> String {
+        let Self(figures) = self;
+        format!("{:.1} / **{:.1}** / {:.1}", figures[0], self.median(), figures[figures.len() - 1])
+    }
 }
 
 /// `min / median / max`, without decimals.
@@ -37,6 +43,7 @@ mod tests {
     fn the_median_is_in_the_middle_whatever_the_order() {
         assert_eq!(Samples::new(vec![9.0, 1.0, 4.0]).unwrap().to_string(), "1 / **4** / 9");
         assert_eq!(Samples::new(vec![4.0, 1.0, 2.0, 9.0]).unwrap().to_string(), "1 / **3** / 9");
+        assert_eq!(Samples::new(vec![0.5, 0.25]).unwrap().tenths(), "0.2 / **0.4** / 0.5");
         assert_eq!(Samples::new(vec![]), None);
     }
 }

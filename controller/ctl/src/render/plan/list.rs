@@ -4,6 +4,7 @@ use common_plan::{Record, Stage};
 
 use super::{sign, stage};
 use crate::render::persons::Persons;
+use crate::render::time::local;
 use crate::render::{Page, Span, Style};
 use crate::terminal::Terminal;
 
@@ -20,7 +21,7 @@ pub(crate) fn list(records: &[Record], all: bool, terminal: &Terminal) -> String
         page.flow(0, &[page.span(none, Style::Plain)]);
         return page.to_text();
     }
-    let rows: Vec<[Span; 4]> = records.iter().map(|record| row(&page, record)).collect();
+    let rows: Vec<[Span; 4]> = records.iter().map(|record| row(&page, record, terminal)).collect();
     let headings = HEADINGS.map(|heading| page.span(heading, Style::Dim));
     page.table(headings, rows);
     // From below, so that the lines above keep their places; the first is the headings'.
@@ -46,22 +47,24 @@ pub(crate) fn waits(record: &Record) -> Option<String> {
 }
 
 /// One of them: which, how it stands, where, and what it does.
-pub(crate) fn row(page: &Page, record: &Record) -> [Span; 4] {
-    let (sign, style) = sign(record.stage);
+pub(crate) fn row(page: &Page, record: &Record, terminal: &Terminal) -> [Span; 4] {
+    let (sign, style) = if record.is_open_for_now() { ("…", Style::Warning) } else { sign(record.stage) };
     [
         page.span(record.id.as_str(), Style::Strong),
-        page.span(&format!("{sign} {}", state(record)), style),
+        page.span(&format!("{sign} {}", state(record, terminal)), style),
         page.span(record.node.as_str(), Style::Plain),
         page.span(&record.title, Style::Plain),
     ]
 }
 
-/// The stage; while approvals are missing, how many are there.
-fn state(record: &Record) -> String {
-    match record.stage {
-        Stage::Proposed if record.needed > 1 => {
+/// The stage; while approvals are missing, how many are there; of what is open for a limited time, until when.
+fn state(record: &Record, terminal: &Terminal) -> String {
+    match (record.stage, record.until) {
+        (Stage::Verified, Some(until)) if until <= terminal.now => "time over, closing not told".to_owned(),
+        (Stage::Verified, Some(until)) => format!("open until {}", local(until, terminal)),
+        (Stage::Proposed, _) if record.needed > 1 => {
             format!("{} of {} approvals", record.approvals.len(), record.needed)
         }
-        other => stage(record.action, other).to_owned(),
+        (other, _) => stage(record.action, other).to_owned(),
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn page(fetched: &Fetched, terminal: &Terminal, detail: Detail) -> Pa
     sections.text("RISK", &fetched.plan.risk);
     sections.text("UNDO", &fetched.plan.undo);
     sections.checked();
+    sections.until();
     sections.expires();
     sections.approved();
     sections.next();
@@ -53,14 +54,18 @@ pub(crate) fn page(fetched: &Fetched, terminal: &Terminal, detail: Detail) -> Pa
 }
 
 /// How a plan ended, or where it stands, in one line that says so first.
-pub(crate) fn outcome(fetched: &Fetched, page: &mut Page) {
+pub(crate) fn outcome(fetched: &Fetched, page: &mut Page, terminal: &Terminal) {
     let Fetched { plan, record, .. } = fetched;
     let (sign, style) = sign(record.stage);
     let words = match record.stage {
         Stage::Verified if record.action == Action::ConfigEdit => {
             "as approved; no node has it before it is rolled out".to_owned()
         }
-        Stage::Verified => format!("{}, and it lasts", headline(plan)),
+        Stage::Verified => match record.until {
+            Some(until) => format!("{}; open until {}", headline(plan), local(until, terminal)),
+            None => format!("{}, and it lasts", headline(plan)),
+        },
+        Stage::Ended => format!("its time was over; {} has taken it back", plan.node),
         Stage::RolledBack if plan.on_node().is_some() => format!("{} is as it was before", plan.node),
         Stage::RolledBack => "it is as it was before".to_owned(),
         Stage::Refused if plan.on_node().is_some() => format!("by {}; nothing was changed there", plan.node),
@@ -114,6 +119,7 @@ pub(crate) fn stage(action: Action, stage: Stage) -> &'static str {
         Stage::Dispatched => "handed to the node",
         Stage::Applied => "live, on trial",
         Stage::Verified => "verified",
+        Stage::Ended => "closed again",
         Stage::Rejected => "rejected",
         Stage::Refused => "refused",
         Stage::Expired => "expired",
@@ -127,6 +133,7 @@ fn sign(stage: Stage) -> (&'static str, Style) {
         Stage::Proposed => ("?", Style::Warning),
         Stage::Approved | Stage::Dispatched | Stage::Applied => ("…", Style::Warning),
         Stage::Verified => ("✓", Style::Good),
+        Stage::Ended => ("✓", Style::Passed),
         Stage::Rejected | Stage::Refused | Stage::Expired | Stage::RolledBack | Stage::Failed => ("✗", Style::Bad),
     }
 }
@@ -223,6 +230,22 @@ impl Sections<'_> {
             },
         };
         self.entry("CHECKED", &text, Style::Plain);
+    }
+
+    /// Until when, where the node takes it back by itself.
+    fn until(&mut self) {
+        let Some(until) = self.record().until.filter(|_| self.record().is_open_for_now()) else { return };
+        let (when, node) = (local_and_ago(until, self.terminal), self.plan().node.clone());
+        if until > self.terminal.now {
+            self.entry(
+                "OPEN",
+                &format!("until {when}; then {node} closes it by itself, whoever is reached"),
+                Style::Warning,
+            );
+        } else {
+            let text = format!("its time was over at {when}; {node} closes it by itself and has not told of it yet");
+            self.entry("OPEN", &text, Style::Warning);
+        }
     }
 
     fn expires(&mut self) {

@@ -131,6 +131,37 @@ fn a_firewall_is_opened_where_the_plan_says() {
 }
 
 #[test]
+fn what_is_open_for_a_limited_time_says_until_when_and_that_it_was_closed() {
+    let opening = Opening::Firewalld { zone: Some("public".parse().unwrap()), policy: None, priority: None };
+    let source: Network = "10.0.0.0/24".parse().unwrap();
+    let allow = FirewallAllow { source, port: 9200, openings: vec![opening], for_s: Some(7200) };
+    let mut opened = fetched(Plan { step: Step::FirewallAllow(allow), ..plan() });
+    assert!(text(&opened, Detail::Usual).contains("closed again after 2 h 0 min"));
+    opened.record.stage = Stage::Verified;
+    opened.record.until = Some(NOW.plus_millis(7_100_000));
+    opened.record.history.push(step_of_life(Stage::Verified, NOW, "node es-1", None));
+    let open = text(&opened, Detail::Usual);
+    assert!(open.contains("OPEN       until 09:58:20 UTC (in 1 h 58 min); then es-1 closes it by itself"), "{open}");
+    let mut page = Page::new(&terminal(200));
+    outcome(&opened, &mut page, &terminal(200));
+    assert!(page.to_text().contains("for 2 h 0 min; open until 09:58:20 UTC"), "{}", page.to_text());
+    let listed = list(std::slice::from_ref(&opened.record), false, &terminal(120));
+    assert!(listed.contains("… open until 09:58:20 UTC"), "{listed}");
+
+    opened.record.until = Some(NOW.plus_millis(-60_000));
+    let untold = text(&opened, Detail::Usual);
+    let listed = list(std::slice::from_ref(&opened.record), false, &terminal(120));
+    assert!(listed.contains("… time over, closing not told"), "{listed}");
+    assert!(untold.contains("its time was over at 07:59:00 UTC") && untold.contains("has not told"), "{untold}");
+
+    opened.record.stage = Stage::Ended;
+    opened.record.history.push(step_of_life(Stage::Ended, NOW, "node es-1", Some("its time was over")));
+    let closed = text(&opened, Detail::Usual);
+    assert!(closed.starts_with("✓ closed again — Let 10.0.0.0/24 reach port 9200/tcp") && !closed.contains("OPEN"));
+    assert!(closed.contains("closed again — node es-1: its time was over"), "{closed}");
+}
+
+#[test]
 fn limits_are_the_lines_of_a_file() {
     let step = Step::UnitLimit(UnitLimit {
         unit: "es.service".parse().unwrap(),
@@ -221,7 +252,7 @@ fn an_edit_says_what_changes_where_and_that_no_node_has_it_yet() {
         assert!(text.starts_with(said) && text.contains("https://git.example/ops/es-config/pulls/7"), "{text}");
     }
     let mut page = Page::new(&terminal(200));
-    outcome(&asked, &mut page);
+    outcome(&asked, &mut page, &terminal(200));
     assert!(
         page.to_text().contains("✓ merged — as approved; no node has it before it is rolled out"),
         "{}",
