@@ -68,20 +68,18 @@ pub(crate) struct Monitor {
 impl Monitor {
     /// From now on.
     pub(crate) fn start() -> Self {
+        // Before it is started: a table that is made between its look at what there is and its listening it never hears of, and
+        // what is in it is left out.
+        set("table inet signs {\nchain signs {\n}\n}\n");
         let mut nft = Command::new(NFT);
         let mut nft = Running::start(nft.args(["monitor", "new", "rules"]).stdout(Stdio::piped()));
         let lines = BufReader::new(nft.child().stdout.take().unwrap());
         let mut monitor = Self { _nft: nft, lines, signs: 0, heard: Vec::new() };
         // It says nothing when it has begun to listen, so it is asked until it answers.
-        set("table inet signs {\nchain signs {\n}\n}\n");
-        // Less and less often: it begins by reading all rules, and from the start whenever one was added meanwhile.
-        let mut patience_ms = 50;
         tests_node::until("nft monitor listens", || {
             monitor.sign();
-            let mut said = [PollFd::new(monitor.lines.get_ref(), PollFlags::IN)];
-            let patience = Timespec { tv_sec: patience_ms / 1000, tv_nsec: patience_ms % 1000 * 1_000_000 };
-            patience_ms *= 2;
-            poll(&mut said, Some(&patience)).unwrap() > 0
+            let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+            poll(&mut [PollFd::new(monitor.lines.get_ref(), PollFlags::IN)], Some(&patience)).unwrap() > 0
         });
         monitor
     }

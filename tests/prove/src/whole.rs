@@ -25,6 +25,8 @@ const START: &str = r#"
 secret=$1 agent=$2 config=$3
 shift 3
 ELASTIC_PASSWORD="$secret" /usr/share/elasticsearch/jdk/bin/java "$@" &
+# Once this is the agent, what it executes is the agent's doing.
+until [ "$(cat /proc/$!/comm)" = java ]; do :; done
 exec "$agent" run --config "$config"
 "#;
 
