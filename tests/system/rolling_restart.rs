@@ -210,6 +210,7 @@ fn it_stops_at_the_node_that_does_not_come_up_and_says_where_it_stands() {
     let console = Console::open(fleet().laptop());
     console.pick_rollout(&id);
     console.say_yes();
+    wait(&id, "the approval", |rollout| rollout["stage"] != "proposed");
     let told = dialtone(&["rollout", &id, "--follow"]);
     let ended = wait(&id, "the end of the rollout", has_ended);
     console.follow("stopped");

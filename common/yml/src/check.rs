@@ -316,10 +316,19 @@ fn indexed_twice(entries: &[Entry]) -> Option<Fault> {
     Some(Fault { line: clash.line, column: Some(clash.column), key: Some(list.to_owned()), message })
 }
 
-/// What is left of lists by numbers: one whose first item is no value by itself, of which the loader makes a text.
+/// What is left of lists by numbers: one whose first or next item is no value by itself, of which the loader makes a text.
 fn numbered(entries: &[Entry]) -> Option<String> {
-    let left = entries.iter().find(|entry| entry.value != Value::Map && entry.key.ends_with(".0"))?;
-    Some(format!("{} in line {} is the first item of a list, and not one value", left.key, left.line))
+    let lists = entries.iter().filter_map(|entry| match &entry.value {
+        Value::List(items) => Some((entry.key.as_str(), items.len())),
+        _ => None,
+    });
+    let lists: HashMap<&str, usize> = lists.collect();
+    let is_next = |list: &str, n: &str| n == "0" || lists.get(list).is_some_and(|items| n == items.to_string());
+    let is_item = |entry: &&Entry| {
+        entry.value != Value::Map && entry.key.rsplit_once('.').is_some_and(|(list, n)| is_next(list, n))
+    };
+    let left = entries.iter().find(is_item)?;
+    Some(format!("{} in line {} is an item of a list, and not one value", left.key, left.line))
 }
 
 /// `key.0`, `key.1` … become one list under `key`, at the place of the first.

@@ -1,7 +1,7 @@
 //! The editor of the engines' yml against the engines' own loaders: files as people write and damage them, edited at random, and read
 //! before and after by the classes that a node starts with.
 //!
-//! `DIALTONE_EDITS` is how many files are tried, and `DIALTONE_SEED` where all randomness comes from, to have a run again.
+//! The files are the same every time, so that what passes passes again. `DIALTONE_SEED` makes others, and `DIALTONE_EDITS` more.
 
 mod drafts;
 
@@ -16,7 +16,8 @@ use system_tests::lab::engine::Loaded;
 
 use drafts::{VARIABLES, draft, pick};
 
-/// How many files are tried unless it is said.
+/// Where all randomness comes from, and how many files are tried, unless it is said.
+const SEED: u64 = 1_287_901_213;
 const FILES: u64 = 2500;
 /// Disagreements that are shown.
 const SHOWN: usize = 12;
@@ -32,8 +33,8 @@ struct Trial {
 
 #[test]
 fn an_engine_reads_the_approved_change_and_no_other() {
-    let (seed, files) = (number("DIALTONE_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32)), number("DIALTONE_EDITS"));
-    let trials: Vec<Trial> = (0..files.unwrap_or(FILES))
+    let (seed, files) = (number("DIALTONE_SEED").unwrap_or(SEED), number("DIALTONE_EDITS").unwrap_or(FILES));
+    let trials: Vec<Trial> = (0..files)
         // Neighbouring seeds must not make neighbouring streams: fastrand mixes the seed itself.
         .map(|n| Trial::draw(&mut Rng::with_seed(seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))))
         .collect();

@@ -104,6 +104,7 @@ fn what_the_engines_may_read_otherwise_is_not_edited() {
         "a: 1\rb: 2\n",
         "a: [${HOST}, x]\n",
         "a.0: [x, y]\n",
+        "a.0: x\na.1: [y]\n",
         "a.0.0: x\n",
     ] {
         let read = current(text, &key("a"));
