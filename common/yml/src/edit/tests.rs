@@ -180,7 +180,11 @@ struct File {
 }
 
 fn comment_line() -> impl Strategy<Value = String> {
-    prop_oneof![Just(String::new()), Just("# a: comment, 'with' \"quotes\" [and]".to_owned()), Just("  #x".to_owned())]
+    prop_oneof![
+        Just(String::new()),
+        Just("# → a: comment, 'with' \"quotes\" [and]".to_owned()),
+        Just("  #→".to_owned())
+    ]
 }
 
 fn value() -> impl Strategy<Value = String> {
@@ -198,7 +202,7 @@ fn value() -> impl Strategy<Value = String> {
 
 /// One setting in one of the forms that there are; `name` is not used twice.
 fn block(name: String) -> impl Strategy<Value = (String, Vec<String>)> {
-    let tail = prop_oneof![2 => Just(""), 1 => Just(" # why"), 1 => Just("   ")];
+    let tail = prop_oneof![2 => Just(""), 1 => Just(" # → why"), 1 => Just("   ")];
     let dotted = (value(), tail).prop_map({
         let name = name.clone();
         move |(value, tail)| (format!("{name}.k: {value}{tail}\n"), vec![format!("{name}.k")])
@@ -213,8 +217,8 @@ fn block(name: String) -> impl Strategy<Value = (String, Vec<String>)> {
     let list = (prop::collection::vec("[a-z]{1,5}", 1..4), comment_line(), any::<bool>()).prop_map(
         move |(items, comment, deep)| {
             let indent = if deep { "  " } else { "" };
-            let items: String = items.iter().map(|item| format!("{indent}- {item} # i\n{comment}\n")).collect();
-            (format!("{name}.list: # head\n{items}"), vec![format!("{name}.list")])
+            let items: String = items.iter().map(|item| format!("{indent}- {item} # → i\n{comment}\n")).collect();
+            (format!("{name}.list: # → head\n{items}"), vec![format!("{name}.list")])
         },
     );
     prop_oneof![3 => dotted, 2 => nested, 1 => list]
@@ -274,9 +278,9 @@ fn texts(value: &Yaml) -> Setting {
     }
 }
 
-/// Comments of a text that is not part of any value, in order.
+/// The comments, in order. No value has their arrow.
 fn comments(text: &str) -> Vec<&str> {
-    ["# a: comment", "  #x", "# why", "# head", "# i"]
+    ["# → a", "  #→", "# → why", "# → head", "# → i"]
         .iter()
         .flat_map(|comment| text.match_indices(comment))
         .collect::<BTreeMap<_, _>>()
