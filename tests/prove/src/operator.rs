@@ -11,6 +11,28 @@ use common_tls::{Identity, Role};
 use crate::authority::{ADDRESS, Authority};
 use crate::programs;
 
+/// What people ask, by every command that shows words of a node or a repository: about an endpoint, the node `es-1`, and a plan if
+/// there is one.
+pub(crate) fn questions<'a>(endpoint: &'a str, plan: Option<&'a str>) -> Vec<Vec<&'a str>> {
+    let plan = plan.map(|plan| vec!["plan", plan]);
+    let questions = [
+        vec!["diagnose", endpoint],
+        vec!["diagnose", endpoint, "--verbose"],
+        vec!["nodes"],
+        vec!["node", "es-1"],
+        vec!["node", "es-1", "--verbose"],
+        vec!["timeline", "--since", "999d"],
+        vec!["timeline", "es-1", "--since", "999d"],
+        vec!["incidents", "--all"],
+        vec!["incident", "1"],
+        vec!["plans", "--all"],
+        vec!["preflight", "es-1"],
+        vec!["rollouts", "--all"],
+        vec!["audit", "export"],
+    ];
+    plan.into_iter().chain(questions).collect()
+}
+
 /// Alice.
 #[derive(Debug)]
 pub(crate) struct Operator {

@@ -11,6 +11,7 @@ use super::Invariant;
 use crate::executed::Pairs;
 use crate::firewall;
 use crate::machine::Machine;
+use crate::operator::questions;
 use crate::run::{Run, Trial};
 use crate::secrets::{Found, Planted, files, plants};
 use crate::whole::{ENDPOINT, Whole};
@@ -22,24 +23,6 @@ pub(super) const INVARIANT: Invariant = Invariant {
     few: 1,
     prove: |run: &Run| run.each(0..run.trials, 2, none_leaves),
 };
-
-/// What people ask; `PLAN` stands for the id of the edit's.
-const ASKED: &[&[&str]] = &[
-    &["diagnose", ENDPOINT],
-    &["diagnose", ENDPOINT, "--verbose"],
-    &["nodes"],
-    &["node", "es-1"],
-    &["node", "es-1", "--verbose"],
-    &["timeline"],
-    &["timeline", "es-1"],
-    &["incidents", "--all"],
-    &["incident", "1"],
-    &["plans", "--all"],
-    &["plan", "PLAN"],
-    &["preflight", "es-1"],
-    &["rollouts", "--all"],
-    &["audit", "export"],
-];
 
 fn none_leaves(trial: &mut Trial<'_>) {
     loop_of(trial);
@@ -58,10 +41,9 @@ pub(super) fn loop_of(trial: &mut Trial<'_>) -> Pairs {
     let mut said =
         vec![("approve".to_owned(), whole.carry_out(&plan)), ("the commit".to_owned(), whole.message(&plan))];
     edit_on_the_node(&whole, &mut planted);
-    for asked in ASKED {
+    for asked in questions(ENDPOINT, Some(plan.as_str())) {
         for format in ["text", "json", "yaml"] {
-            let asked = asked.iter().map(|word| if *word == "PLAN" { plan.as_str() } else { word });
-            let asked: Vec<&str> = asked.chain(["-o", format]).collect();
+            let asked = [&asked[..], &["-o", format]].concat();
             said.push((asked.join(" "), whole.said(&asked)));
         }
     }

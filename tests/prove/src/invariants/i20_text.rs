@@ -17,7 +17,7 @@ use super::Invariant;
 use crate::authority::Authority;
 use crate::hostile;
 use crate::liar::Liar;
-use crate::operator::Operator;
+use crate::operator::{Operator, questions};
 use crate::programs;
 use crate::run::{Run, Trial};
 use crate::whole::repository;
@@ -32,23 +32,6 @@ pub(super) const INVARIANT: Invariant = Invariant {
 
 /// The node's; nothing listens there.
 const ENDPOINT: &str = "http://10.0.0.5:9200";
-const ASKED: &[&[&str]] = &[
-    &["diagnose", ENDPOINT],
-    &["diagnose", ENDPOINT, "--verbose"],
-    &["nodes"],
-    &["node", "es-1"],
-    &["node", "es-1", "--verbose"],
-    &["timeline", "--since", "999d"],
-    &["timeline", "es-1", "--since", "999d"],
-    &["incidents", "--all"],
-    &["incident", "1"],
-    &["plans", "--all"],
-    &["plan", "PLAN"],
-    &["preflight", "es-1"],
-    &["rollouts", "--all"],
-    &["rollout", "propose", "es"],
-    &["audit", "export"],
-];
 /// Of each of two sorts that a node's journal has.
 const LINES: i64 = 40;
 /// What is pressed in the console, from list to list and into what stands first there.
@@ -84,8 +67,8 @@ fn nothing_acts(trial: &mut Trial<'_>) {
     let first = alice.output(&["diagnose", ENDPOINT, "-o", "json"]);
     let plan = String::from_utf8_lossy(&first.stdout).split("\"plan_id\": \"").nth(1).map(|rest| rest[..16].to_owned());
     let mut shown = 0;
-    for asked in ASKED {
-        let Some(asked) = named(asked, plan.as_deref()) else { continue };
+    let propose = vec!["rollout", "propose", "es"];
+    for asked in std::iter::once(propose).chain(questions(ENDPOINT, plan.as_deref())) {
         for format in ["text", "json", "yaml"] {
             let asked = [&asked[..], &["-o", format, "--color", "never"]].concat();
             let output = alice.output(&asked);
@@ -102,11 +85,6 @@ fn nothing_acts(trial: &mut Trial<'_>) {
     trial.add("hostile texts planted", planted);
     trial.add("times that what they would do was shown instead", shown);
     trial.count(if plan.is_some() { "nodes with a plan" } else { "nodes without a plan" });
-}
-
-/// None where there is no plan to ask for.
-fn named<'a>(asked: &[&'a str], plan: Option<&'a str>) -> Option<Vec<&'a str>> {
-    asked.iter().map(|word| if *word == "PLAN" { plan } else { Some(*word) }).collect()
 }
 
 /// A node whose engine cannot be reached, for one of several reasons.
